@@ -1,0 +1,341 @@
+"""Typed configuration of every script, and the door they all enter by: quoting, errors in one sentence, exit codes.
+
+Library module; no command of its own. Values are in `conf/`; these dataclasses are their schema.
+"""
+
+import dataclasses
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from gikai import InputError
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+SHIPPED = "data/labelled"
+
+
+def _at_least(name: str, value: float, low: float) -> None:
+    if value < low:
+        raise InputError(f"{name} is {value}; it must be at least {low:g}")
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise InputError(f"{name} is {value}; it must be between {low:g} and {high:g}")
+
+
+def _exists(name: str, path: str) -> None:
+    if not Path(path).exists():
+        raise InputError(f"{name}={path}: no such file or folder")
+
+
+def _finished(name: str, run: str) -> None:
+    if not Path(run).is_dir():
+        raise InputError(f"{name}={run}: no such run folder")
+    if not (Path(run) / "run.json").exists():
+        raise InputError(f"{name}={run}: not a finished run: it has no run.json; train into it first")
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+
+
+@dataclass
+class TaskConfig:
+    """Which label sets of the taxonomy the model learns; None: all of them."""
+
+    label_sets: list[str] | None = None
+
+
+@dataclass
+class ModelConfig:
+    """Where training starts from, and what belongs to that checkpoint."""
+
+    path: str = "data/pretrained/compact"
+    revision: str | None = None
+    max_length: int = 256
+    lr: float = 5e-4
+    head_lr: float = 1e-3
+    epochs: int = 12
+
+    def __post_init__(self) -> None:
+        _within("model.max_length", self.max_length, 16, 8192)
+        _at_least("model.epochs", self.epochs, 1)
+
+
+@dataclass
+class TrainConfig:
+    """How the joint model is fitted. `file` is what `train=FILE` on the command line sets."""
+
+    file: str = f"{SHIPPED}/train.jsonl"
+    batch_size: int = 16
+    accumulation: int = 1
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    layer_decay: float = 0.9
+    positive_weight: float = 3.0
+    dropout: float = 0.1
+    patience: int = 4
+    seed: int = 1
+    precision: str = "auto"
+    report_to: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        _at_least("train.batch_size", self.batch_size, 1)
+        _at_least("train.accumulation", self.accumulation, 1)
+        _within("train.warmup", self.warmup, 0, 1)
+        _within("train.layer_decay", self.layer_decay, 0.01, 1)
+        _within("train.dropout", self.dropout, 0, 0.9)
+        _at_least("train.positive_weight", self.positive_weight, 0.01)
+        _one_of("train.precision", self.precision, ("auto", "bf16", "float32"))
+        for tracker in self.report_to:
+            _one_of("train.report_to", tracker, ("tensorboard", "mlflow"))
+
+
+@dataclass
+class Train:
+    """`scripts/train.py`"""
+
+    run: str
+    dev: str = f"{SHIPPED}/dev.jsonl"
+    taxonomy: str = "data/taxonomy"
+    task: TaskConfig = field(default_factory=TaskConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        if Path(self.train.file).resolve() == Path(self.dev).resolve():
+            raise InputError(f"train and dev are the same file, {self.dev}; thresholds and early stopping need other passages")
+        for name, path in (("train", self.train.file), ("dev", self.dev), ("taxonomy", self.taxonomy)):
+            _exists(name, path)
+        if (Path(self.run) / "run.json").exists():
+            raise InputError(f"{self.run}: this run is finished; choose another run=… or remove the folder")
+
+
+@dataclass
+class Evaluate:
+    """`scripts/evaluate.py`"""
+
+    run: str
+    data: str = f"{SHIPPED}/holdout.jsonl"
+    output: str | None = None
+
+    def __post_init__(self) -> None:
+        _finished("run", self.run)
+        _exists("data", self.data)
+
+
+@dataclass
+class Predict:
+    """`scripts/predict.py`"""
+
+    run: str
+    input: str
+    output: str
+    format: str = "parquet"
+    backend: str = "auto"
+    engine: str = "local"
+    drop_duplicates: bool = False
+    shard: int = 4096
+    tokens: int = 8192
+
+    def __post_init__(self) -> None:
+        _finished("run", self.run)
+        _one_of("format", self.format, ("parquet", "jsonl", "csv"))
+        _one_of("backend", self.backend, ("auto", "torch", "onnx"))
+        _one_of("engine", self.engine, ("local", "ray"))
+        _at_least("shard", self.shard, 1)
+        _at_least("tokens", self.tokens, 512)
+
+
+@dataclass
+class CheckData:
+    """`scripts/check_data.py`"""
+
+    data: list[str]
+    taxonomy: str = "data/taxonomy"
+    against: list[str] = field(default_factory=list)
+    floors: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.floors is not None:
+            _one_of("floors", self.floors, ("shipped",))
+
+
+@dataclass
+class Pretrain:
+    """`scripts/pretrain.py`"""
+
+    run: str
+    corpus: list[str]
+    keep: str | None = None
+    """Regular expression: only speeches in which it is found are read."""
+    init: str | None = None
+    vocabulary: str | None = None
+    vocabulary_size: int = 16000
+    layers: int = 4
+    width: int = 256
+    heads: int = 4
+    length: int = 128
+    batch_size: int = 16
+    accumulation: int = 1
+    steps: int = 10000
+    warmup: int = 500
+    lr: float = 5e-4
+    weight_decay: float = 0.01
+    mask_rate: float = 0.2
+    bag_weight: float = 0.5
+    role_weight: float = 0.5
+    dropout: float = 0.1
+    validation: float = 0.01
+    evaluate_every: int = 1000
+    save_every: int = 500
+    seed: int = 1
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        _within("length", self.length, 16, 512)
+        _within("mask_rate", self.mask_rate, 0.01, 0.9)
+        _within("validation", self.validation, 0, 0.5)
+        _one_of("precision", self.precision, ("auto", "bf16", "float32"))
+        if self.warmup >= self.steps:
+            raise InputError(f"warmup ({self.warmup}) must be below steps ({self.steps})")
+        if self.width % self.heads:
+            raise InputError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+
+
+SCHEMAS: dict[str, type] = {
+    "train": Train,
+    "evaluate": Evaluate,
+    "predict": Predict,
+    "check_data": CheckData,
+    "pretrain": Pretrain,
+}
+
+PATHS = {"run", "data", "output", "input", "dev", "taxonomy", "against", "corpus", "init", "vocabulary", "runs", "train.file", "model.path"}
+LISTS = {"data", "against", "corpus", "runs"}
+"""Of PATHS, those that take several: `[A,B]`, or one path alone. (`data` is a single path for evaluate and compare.)"""
+
+
+def register() -> None:
+    """Register every schema, so that `conf/*.yaml` is checked against it. Idempotent."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    for name, schema in SCHEMAS.items():
+        store.store(name=f"{name}_schema", node=schema)
+
+
+def override(argument: str, command: str, sweep: bool = False) -> str:
+    """Return one command-line argument as Hydra's grammar needs it: a path quoted, `train=FILE` as `train.file=FILE`.
+
+    A path may then hold spaces, commas, brackets, `=` and `~`, as a person types it.
+    """
+    match = re.match(r"^(\+{0,2})([A-Za-z_][\w.]*)=(.*)$", argument, re.DOTALL)
+    if match is None:
+        return argument
+    prefix, key, value = match.groups()
+    if command == "train" and key == "train":
+        key = "train.file"
+    if key not in PATHS or value in ("", "null") or (sweep and "," in value):
+        return f"{prefix}{key}={value}"
+    takes_list = key in LISTS and not (command == "evaluate" and key == "data")
+    if takes_list:
+        items = [value]
+        if value.startswith("[") and value.endswith("]"):
+            items = [item.strip() for item in value[1:-1].split(",") if item.strip()]
+        return f"{prefix}{key}=[{','.join(map(_quoted, items))}]"
+    return f"{prefix}{key}={_quoted(value)}"
+
+
+def _quoted(path: str) -> str:
+    if len(path) > 1 and path[0] == path[-1] and path[0] in "'\"":
+        path = path[1:-1]
+    path = os.path.expanduser(path)
+    # Hydra keeps backslashes literally unless they stand before a quote; ${…} would be interpolated.
+    escaped = re.sub(r"(\\*)'", lambda m: m[1] * 2 + "\\'", path)
+    escaped = re.sub(r"(\\+)$", lambda m: m[1] * 2, escaped).replace("${", "\\${")
+    return f"'{escaped}'"
+
+
+def main(command: str, function: Callable[[Any], None]) -> None:
+    """Run `function` on the command's checked configuration; the one place where errors become exit codes.
+
+    0 done; 2 the input or configuration is wrong, with one sentence on stderr; anything else raises (exit code 1).
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    register()
+    sweep = any(argument in ("-m", "--multirun") for argument in sys.argv[1:])
+    sys.argv[1:] = [override(argument, command, sweep) for argument in sys.argv[1:]]
+
+    def run(config: DictConfig) -> None:
+        # Errors end here, inside the job: Hydra would print lines of its own around them.
+        try:
+            missing = sorted(OmegaConf.missing_keys(config))
+            if missing:
+                raise InputError(f"{missing[0]} is not set; add {missing[0]}=… to the command")
+            settings = OmegaConf.to_object(config)
+        except (InputError, OmegaConfBaseException) as error:
+            _stop(_sentence(error), sweep)
+        try:
+            function(settings)
+        except InputError as error:
+            _stop(str(error), sweep)
+        except KeyboardInterrupt:
+            print("interrupted; the same command again goes on from here", file=sys.stderr)
+            os._exit(130)
+
+    try:
+        hydra.main(version_base=None, config_path=str(CONF), config_name=command)(run)()
+    except (HydraException, OmegaConfBaseException) as error:
+        _stop(_sentence(error), sweep=True)
+
+
+def _stop(message: str, sweep: bool) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    if sweep:
+        sys.exit(2)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(2)
+
+
+def _sentence(error: Exception) -> str:
+    """Return the first informative line of a Hydra error, which may be wrapped several times and name no key."""
+    if isinstance(error, InputError):
+        return str(error)
+    if type(error).__name__ == "OverrideParseException":
+        return f"cannot read {getattr(error, 'override', '')!r} on the command line; write key=value, and quote values with special characters"
+    chain: list[BaseException] = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and len(chain) < 8:
+        chain.append(inner)
+    for cause in reversed(chain):
+        if isinstance(cause, InputError):
+            return str(cause)
+    text = "\n".join(str(item) for item in chain)
+    key = re.search(r"Key '([^']+)' not in '(\w+)'", text)
+    if key:
+        names = {schema.__name__: schema for schema in (*SCHEMAS.values(), TaskConfig, ModelConfig, TrainConfig)}
+        have = [f.name for f in dataclasses.fields(names[key[2]])] if key[2] in names else []
+        path = re.search(r"full_key: (\S+)", text)
+        return f"no setting is called {path[1] if path else key[1]!r}; there are {', '.join(have)}" if have else f"no setting is called {key[1]!r}"
+    group = re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", text)
+    if group:
+        choices = sorted(path.stem for path in (CONF / group[1]).glob("*.yaml"))
+        return f"{group[1]}={group[2]} does not exist; choose one of {', '.join(choices) or 'none yet'}"
+    value = re.search(r"(Value '.*?' of type .*? could not be converted to \w+|Invalid value assigned: .*)", text)
+    path = re.search(r"full_key: (\S+)", text)
+    if value:
+        return f"{path[1] if path else 'a setting'}: {value[1]}"
+    lines = [line.strip() for line in str(chain[-1]).splitlines() if line.strip()] or [str(error)]
+    return lines[0]

@@ -1,0 +1,89 @@
+"""Speeches to passages: sentences, brackets respected, grouped by 1 to 5 into 80 to 400 characters.
+
+Library module; no command of its own.
+"""
+
+import re
+
+SENTENCES = 5
+SHORTEST = 80
+AIM = 150
+LONGEST = 400
+
+_OPEN, _CLOSE = "「『(〔【[", "」』)〕】]"
+_END = "。?!？！"
+# Where spoken Japanese without full stops may be cut: after a polite or conjunctive clause end.
+_CLAUSE = re.compile(r"(?:ます|です|ました|でした|ません|ましょう|ください|ございます)(?=[^かがけのしとねよ])|(?:けれども|ですが|ますが|ので|まして|ですけど|ますと|、)")
+CLAUSE_AIM = 120
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Return offsets of the sentences of normalised `text`, together covering every character but spaces between them.
+
+    A full stop inside 「」 or （） does not end a sentence; a bracket left open for 400 characters is taken as a slip.
+    """
+    spans: list[tuple[int, int]] = []
+    start = depth = opened = 0
+    position = 0
+    while position < len(text):
+        character = text[position]
+        if character in _OPEN:
+            opened = position if depth == 0 else opened
+            depth += 1
+        elif character in _CLOSE:
+            depth = max(0, depth - 1)
+        if depth and position - opened > LONGEST:
+            depth, position = 0, opened
+        elif character in _END and depth == 0:
+            end = position + 1
+            while end < len(text) and text[end] in _END:
+                end += 1
+            spans.append((start, end))
+            while end < len(text) and text[end] == " ":
+                end += 1
+            start = position = end
+            continue
+        position += 1
+    if start < len(text):
+        spans.append((start, len(text)))
+    return [span for span in spans if re.search(r"\w", text[span[0] : span[1]])] if re.search(r"\w", text) else []
+
+
+def clauses(text: str) -> list[tuple[int, int]]:
+    """Return offsets of stretches of about 120 characters, cut at clause ends: sentences for text without full stops."""
+    spans: list[tuple[int, int]] = []
+    start = 0
+    for match in _CLAUSE.finditer(text):
+        if match.end() - start >= CLAUSE_AIM:
+            spans.append((start, match.end()))
+            start = match.end()
+            while start < len(text) and text[start] == " ":
+                start += 1
+    if start < len(text):
+        spans.append((start, len(text)))
+    return spans
+
+
+def passages(text: str, unpunctuated: bool = False) -> list[tuple[int, int]]:
+    """Return offsets of the passages of one speech, in order, covering all that was said.
+
+    Each holds 1 to 5 whole sentences and 80 to 400 characters where the speech allows: a shorter speech is one short
+    passage, a longer sentence stays whole. Stretches are closed at about 150 characters; a short rest joins the
+    passage before it where that stays within bounds.
+    """
+    spans = clauses(text) if unpunctuated else sentences(text)
+    groups: list[list[tuple[int, int]]] = []
+    for span in spans:
+        if groups and _fits(groups[-1], span) and groups[-1][-1][1] - groups[-1][0][0] < AIM:
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+    if len(groups) > 1 and groups[-1][-1][1] - groups[-1][0][0] < SHORTEST:
+        rest = groups[-1]
+        if len(groups[-2]) + len(rest) <= SENTENCES and rest[-1][1] - groups[-2][0][0] <= LONGEST:
+            groups[-2:] = [groups[-2] + rest]
+    return [(group[0][0], group[-1][1]) for group in groups]
+
+
+def _fits(group: list[tuple[int, int]], span: tuple[int, int]) -> bool:
+    return len(group) < SENTENCES and span[1] - group[0][0] <= LONGEST
