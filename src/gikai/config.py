@@ -315,7 +315,9 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, InputError):
         return str(error)
     if type(error).__name__ == "OverrideParseException":
-        return f"cannot read {getattr(error, 'override', '')!r} on the command line; write key=value, and quote values with special characters"
+        return (
+            f"cannot read {getattr(error, 'override', '')!r} on the command line; write key=value, and quote values with special characters"
+        )
     chain: list[BaseException] = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and len(chain) < 8:
         chain.append(inner)
@@ -328,7 +330,11 @@ def _sentence(error: Exception) -> str:
         names = {schema.__name__: schema for schema in (*SCHEMAS.values(), TaskConfig, ModelConfig, TrainConfig)}
         have = [f.name for f in dataclasses.fields(names[key[2]])] if key[2] in names else []
         path = re.search(r"full_key: (\S+)", text)
-        return f"no setting is called {path[1] if path else key[1]!r}; there are {', '.join(have)}" if have else f"no setting is called {key[1]!r}"
+        return (
+            f"no setting is called {path[1] if path else key[1]!r}; there are {', '.join(have)}"
+            if have
+            else f"no setting is called {key[1]!r}"
+        )
     group = re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", text)
     if group:
         choices = sorted(path.stem for path in (CONF / group[1]).glob("*.yaml"))

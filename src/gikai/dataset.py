@@ -5,6 +5,7 @@ Library module; no command of its own. File format: docs/FILES.md.
 
 import re
 from pathlib import Path
+from typing import Any
 
 from gikai import InputError
 from gikai.labels import Taxonomy
@@ -24,32 +25,36 @@ def load_labelled(path: Path, taxonomy: Taxonomy) -> list[Passage]:
     lines: dict[str, int] = {}
     for number, row in read_jsonl(path):
         where = f"{path}:{number}"
-        for key in ("id", "text"):
-            if not isinstance(row.get(key), str) or not row[key].strip():
-                raise InputError(f'{where}: "{key}" must be a non-empty string, found {row.get(key)!r}')
-        if row["id"] in lines:
-            raise InputError(f"{where}: id {row['id']!r} was already used on line {lines[row['id']]}")
-        lines[row["id"]] = number
-        for key in ("assembly", "date", "meeting", "source"):
-            if row.get(key) is not None and not isinstance(row[key], str):
-                raise InputError(f'{where}: "{key}" must be a string or null, found {row[key]!r}')
-        if row.get("date") is not None and not _DATE.fullmatch(row["date"]):
-            raise InputError(f'{where}: "date" must be YYYY-MM-DD or null, found {row["date"]!r}')
-        text = normalise(row["text"])
-        if not text:
-            raise InputError(f"{where}: the text has no visible character")
-        passages.append(
-            Passage(
-                id=row["id"],
-                text=text,
-                gold={label_set.name: label_set.check(row.get(label_set.field), where) for label_set in taxonomy.sets},
-                assembly=row.get("assembly"),
-                date=row.get("date"),
-                meeting=row.get("meeting"),
-                source=row.get("source"),
-            )
-        )
+        passage = parse_passage(row, where, taxonomy)
+        if passage.id in lines:
+            raise InputError(f"{where}: id {passage.id!r} was already used on line {lines[passage.id]}")
+        lines[passage.id] = number
+        passages.append(passage)
     if not any(value is not None for passage in passages for value in passage.gold.values()):
         fields = " or ".join(f'"{label_set.field}"' for label_set in taxonomy.sets)
         raise InputError(f"{path}: no passage has {fields}; nothing here is labelled for this taxonomy")
     return passages
+
+
+def parse_passage(row: dict[str, Any], where: str, taxonomy: Taxonomy) -> Passage:
+    """Return one labelled row as a passage; raise InputError, beginning with `where`, for the first thing wrong in it."""
+    for key in ("id", "text"):
+        if not isinstance(row.get(key), str) or not row[key].strip():
+            raise InputError(f'{where}: "{key}" must be a non-empty string, found {row.get(key)!r}')
+    for key in ("assembly", "date", "meeting", "source"):
+        if row.get(key) is not None and not isinstance(row[key], str):
+            raise InputError(f'{where}: "{key}" must be a string or null, found {row[key]!r}')
+    if row.get("date") is not None and not _DATE.fullmatch(row["date"]):
+        raise InputError(f'{where}: "date" must be YYYY-MM-DD or null, found {row["date"]!r}')
+    text = normalise(row["text"])
+    if not text:
+        raise InputError(f"{where}: the text has no visible character")
+    return Passage(
+        id=row["id"],
+        text=text,
+        gold={label_set.name: label_set.check(row.get(label_set.field), where) for label_set in taxonomy.sets},
+        assembly=row.get("assembly"),
+        date=row.get("date"),
+        meeting=row.get("meeting"),
+        source=row.get("source"),
+    )

@@ -18,7 +18,7 @@ import torch
 import yaml
 from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments, set_seed
-from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_callback import PrinterCallback, TrainerCallback
 
 from gikai import InputError, runs
 from gikai.config import Train
@@ -76,9 +76,14 @@ def _finetune(config: Train, run: Path, taxonomy: Taxonomy, data: dict[str, Path
     limit = min(config.model.max_length, model.config.max_position_embeddings)
     encoded = {name: Encoded(items, tokenizer, taxonomy, limit) for name, items in passages.items()}
     if encoded["train"].longer:
-        log.warning("%d of %d training passages are longer than %d pieces: their first window is learned", encoded["train"].longer, len(encoded["train"]), limit)
+        log.warning(
+            "%d of %d training passages are longer than %d pieces: their first window is learned",
+            encoded["train"].longer,
+            len(encoded["train"]),
+            limit,
+        )
     bf16 = config.train.precision == "bf16" or (config.train.precision == "auto" and has_bf16())
-    trainer = _trainer(config, run, taxonomy, model, tokenizer, encoded, passages["dev"], bf16)
+    trainer = _trainer(config, run, taxonomy, model, tokenizer, encoded, bf16)
     trainer.train(resume_from_checkpoint=_newest_checkpoint(run))
 
     model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
@@ -89,7 +94,9 @@ def _finetune(config: Train, run: Path, taxonomy: Taxonomy, data: dict[str, Path
             zip(
                 label_set.ids,
                 fit_thresholds(
-                    label_set, [passage.gold.get(label_set.name) for passage in passages["dev"]], probabilities[:, taxonomy.columns[label_set.name]]
+                    label_set,
+                    [passage.gold.get(label_set.name) for passage in passages["dev"]],
+                    probabilities[:, taxonomy.columns[label_set.name]],
                 ),
                 strict=True,
             )
@@ -98,7 +105,8 @@ def _finetune(config: Train, run: Path, taxonomy: Taxonomy, data: dict[str, Path
         if label_set.kind == "multi"
     }
     if trainer.is_world_process_zero():
-        model.to("cpu").save_pretrained(str(run / "model"))
+        model.cpu()  # type: ignore[no-untyped-call]
+        model.save_pretrained(str(run / "model"))
         tokenizer.stock.save_pretrained(str(run / "model"))
         runs.write_json(run / "thresholds.json", thresholds)
         metrics = evaluate_predictor(predictor, thresholds, passages["dev"], run / "dev", f"{run.name} on {data['dev'].name}")
@@ -118,7 +126,11 @@ def _finetune(config: Train, run: Path, taxonomy: Taxonomy, data: dict[str, Path
                 "threads": torch.get_num_threads(),
                 "epochs": round(float(trainer.state.epoch or 0), 2),
                 "best_dev": trainer.state.best_metric,
-                "dev": {name: {key: value for key, value in metrics[name].items() if isinstance(value, float)} for name in metrics if isinstance(metrics[name], dict)},
+                "dev": {
+                    name: {key: value for key, value in metrics[name].items() if isinstance(value, float)}
+                    for name in metrics
+                    if isinstance(metrics[name], dict)
+                },
                 "seconds": round(time.time() - started, 1),
                 **runs.provenance(),
             },
@@ -134,7 +146,9 @@ def _begin(run: Path, config: Train, taxonomy: Taxonomy, hashes: dict[str, str])
         before = yaml.safe_load(path.read_text(encoding="utf-8"))
         changed = sorted(key for key in settings if key != "run" and before.get(key) != settings[key])
         if changed:
-            raise InputError(f"{run}: an unfinished run was begun here with another {changed[0]}; repeat that command, or choose another run=…")
+            raise InputError(
+                f"{run}: an unfinished run was begun here with another {changed[0]}; repeat that command, or choose another run=…"
+            )
         return
     (run / "taxonomy").mkdir(parents=True, exist_ok=True)
     for label_set in taxonomy.sets:
@@ -153,13 +167,17 @@ def _newest_checkpoint(run: Path) -> str | None:
     return str(newest) if newest else None
 
 
-class DevLine(PrinterCallback):
+class DevLine(TrainerCallback):
     """Prints one line an epoch: what a person wants to see of a training that goes on."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         """Print dev scores; the loss is in checkpoints and trackers."""
         if state.is_world_process_zero and logs and "eval_score" in logs:
-            scores = "  ".join(f"{key.removeprefix('eval_')} {value:.3f}" for key, value in logs.items() if "_f1" in key or "_map" in key or "_accuracy" in key)
+            scores = "  ".join(
+                f"{key.removeprefix('eval_')} {value:.3f}"
+                for key, value in logs.items()
+                if "_f1" in key or "_map" in key or "_accuracy" in key
+            )
             log.info("epoch %4.1f  dev score %.3f  (%s)", state.epoch, logs["eval_score"], scores)
 
 
@@ -170,7 +188,6 @@ def _trainer(
     model: PreTrainedModel,
     tokenizer: Tokenizer,
     encoded: dict[str, Encoded],
-    dev: list[Passage],
     bf16: bool,
 ) -> Trainer:
     settings = config.train
@@ -197,6 +214,7 @@ def _trainer(
         run_name=run.name,
         seed=settings.seed,
         bf16=bf16,
+        use_cpu=not torch.accelerator.is_available(),
         remove_unused_columns=False,
         label_names=["labels"],
         disable_tqdm=True,
@@ -210,7 +228,7 @@ def _trainer(
         eval_dataset=encoded["dev"],
         data_collator=lambda items: collate(items, tokenizer.pad),
         compute_loss_func=joint_loss(taxonomy, settings.positive_weight),
-        compute_metrics=lambda prediction: dev_scores(prediction, taxonomy, dev),
+        compute_metrics=lambda prediction: dev_scores(prediction, taxonomy),
         optimizers=(torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, fused=True), None),
         callbacks=[EarlyStoppingCallback(early_stopping_patience=settings.patience), DevLine()],
     )
@@ -230,7 +248,7 @@ def collate(items: Sequence[dict[str, Any]], pad: int) -> dict[str, torch.Tensor
     return {"input_ids": ids, "attention_mask": mask, "labels": torch.from_numpy(np.stack([item["labels"] for item in items]))}
 
 
-def dev_scores(prediction: EvalPrediction, taxonomy: Taxonomy, dev: Sequence[Passage]) -> dict[str, float]:
+def dev_scores(prediction: EvalPrediction, taxonomy: Taxonomy) -> dict[str, float]:
     """Return dev metrics of an epoch. `score`, which stops and chooses, is the mean over label sets of their main score.
 
     For a multi-label set that is mean average precision, which needs no threshold; for a single-label set macro-F1.
@@ -240,7 +258,9 @@ def dev_scores(prediction: EvalPrediction, taxonomy: Taxonomy, dev: Sequence[Pas
     results: dict[str, float] = {}
     main = []
     for label_set in taxonomy.sets:
-        gold = [passage.gold.get(label_set.name) for passage in dev]
+        # Gold comes with the predictions: `Trainer` groups dev by length too, and gives both back in that order.
+        targets = np.asarray(prediction.label_ids)[:, taxonomy.columns[label_set.name]]
+        gold = [None if np.isnan(row).any() else label_set.decode(row[None] > 0.5)[0] for row in targets]
         if all(value is None for value in gold):
             continue
         of_set = probabilities[:, taxonomy.columns[label_set.name]]

@@ -43,6 +43,7 @@ class LabelSet:
 
     @property
     def ids(self) -> list[str]:
+        """Label ids in the order of columns."""
         return [label.id for label in self.labels]
 
     @property
@@ -63,9 +64,7 @@ class LabelSet:
                 raise InputError(f'{where}: "{self.field}" must be one label id or null, found {value!r}')
             unknown = [] if value in self.ids else [value]
         if unknown:
-            raise InputError(
-                f'{where}: "{self.field}" has unknown label {unknown[0]!r}; the {self.name} labels are {", ".join(self.ids)}'
-            )
+            raise InputError(f'{where}: "{self.field}" has unknown label {unknown[0]!r}; the {self.name} labels are {", ".join(self.ids)}')
         return [item for item in self.ids if item in value] if self.kind == "multi" else value
 
     def encode(self, gold: Gold) -> np.ndarray:

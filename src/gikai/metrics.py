@@ -98,7 +98,7 @@ def _coarse(label_set: LabelSet, onehot: np.ndarray) -> np.ndarray:
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    return np.divide(numerator, denominator, out=np.zeros_like(numerator, dtype=np.float64), where=denominator > 0)
+    return np.asarray(np.divide(numerator, denominator, out=np.zeros_like(numerator, dtype=np.float64), where=denominator > 0))
 
 
 def _f1(truth: np.ndarray, chosen: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -141,7 +141,9 @@ def resample(clusters: np.ndarray, seed: int, replicates: int = REPLICATES) -> n
     return draws[:, of_row].astype(np.float64)
 
 
-def cluster_names(ids: Sequence[str], assemblies: Sequence[str | None], meetings: Sequence[tuple[str | None, str | None]]) -> tuple[list[str], str]:
+def cluster_names(
+    ids: Sequence[str], assemblies: Sequence[str | None], meetings: Sequence[tuple[str | None, str | None]]
+) -> tuple[list[str], str]:
     """Return (a cluster name for each passage, "assembly" or "meeting"): what a bootstrap must draw as a whole.
 
     Clusters are assemblies; meetings (assembly, date, meeting) where one assembly holds more than a fifth of the

@@ -33,7 +33,9 @@ def start_model(path: str, revision: str | None, taxonomy: Taxonomy, dropout: fl
             problem_type="multi_label_classification",
         )
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
-        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(path, revision=revision, config=config, dtype=torch.float32)
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+            path, revision=revision, config=config, dtype=torch.float32
+        )
     except (OSError, ValueError) as error:
         raise InputError(f"model.path={path}: no checkpoint can be loaded from here: {str(error).splitlines()[0]}") from None
     return model
@@ -43,8 +45,9 @@ def load_model(run: Path, taxonomy: Taxonomy) -> PreTrainedModel:
     """Return the trained classifier of a run, in evaluation mode; raise InputError where it and `taxonomy` disagree."""
     _quiet()
     model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(str(run / "model"), dtype=torch.float32)
-    check_id2label(taxonomy, model.config.id2label, str(run))
-    return model.eval()
+    check_id2label(taxonomy, {int(index): str(name) for index, name in (model.config.id2label or {}).items()}, str(run))
+    model.eval()
+    return model
 
 
 def _quiet() -> None:
@@ -57,17 +60,20 @@ def joint_loss(taxonomy: Taxonomy, positive_weight: float) -> Callable[..., torc
     """Return the loss that `Trainer` calls with (outputs, labels): the sum over label sets of their mean losses.
 
     `labels` is `(n, all labels)` float, NaN over the columns of a set that a passage does not carry; a set is averaged
-    over the passages that carry it. Multi: binary cross-entropy, positives weighted. Single: cross-entropy.
+    over the passages that carry it. Multi: binary cross-entropy summed over labels, positives weighted (averaged over
+    labels as well, it drowns beside the other set's). Single: cross-entropy.
     """
     weight = torch.tensor(positive_weight)
-    losses = {
-        "multi": lambda logits, targets: nn.functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight.to(logits.device)),
-        "single": nn.functional.cross_entropy,
-    }
+
+    def binary(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        each = nn.functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight.to(logits.device), reduction="none")
+        return each.sum(dim=1).mean()
+
+    losses: dict[str, Callable[..., torch.Tensor]] = {"multi": binary, "single": nn.functional.cross_entropy}
 
     def loss(outputs: Any, labels: torch.Tensor, **_: Any) -> torch.Tensor:
         logits = outputs["logits"].float()
-        total = logits.sum() * 0.0
+        total: torch.Tensor = logits.sum() * 0.0
         for label_set in taxonomy.sets:
             columns = taxonomy.columns[label_set.name]
             carried = ~labels[:, columns].isnan().any(dim=1)
@@ -103,5 +109,5 @@ def parameter_groups(model: PreTrainedModel, lr: float, head_lr: float, layer_de
 def has_bf16() -> bool:
     """True where this machine multiplies bfloat16 natively: there, and only there, it is the faster choice."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_avx512_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported())

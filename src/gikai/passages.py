@@ -13,7 +13,9 @@ LONGEST = 400
 _OPEN, _CLOSE = "「『(〔【[", "」』)〕】]"
 _END = "。?!？！"
 # Where spoken Japanese without full stops may be cut: after a polite or conjunctive clause end.
-_CLAUSE = re.compile(r"(?:ます|です|ました|でした|ません|ましょう|ください|ございます)(?=[^かがけのしとねよ])|(?:けれども|ですが|ますが|ので|まして|ですけど|ますと|、)")
+_CLAUSE = re.compile(
+    r"(?:ます|です|ました|でした|ません|ましょう|ください|ございます)(?=[^かがけのしとねよ])|(?:けれども|ですが|ますが|ので|まして|ですけど|ますと|、)"
+)
 CLAUSE_AIM = 120
 
 

@@ -164,7 +164,9 @@ def _write_shard(
             with partial.open("w", encoding="utf-8-sig", newline="") as file:
                 writer = csv.DictWriter(file, fieldnames=[field.name for field in _schema(predictor.taxonomy)])
                 writer.writeheader()
-                writer.writerows({key: json.dumps(v, ensure_ascii=False) if isinstance(v, list) else v for key, v in row.items()} for row in scored)
+                writer.writerows(
+                    {key: json.dumps(v, ensure_ascii=False) if isinstance(v, list) else v for key, v in row.items()} for row in scored
+                )
 
 
 def score_rows(rows: list[dict[str, Any]], predictor: Predictor, thresholds: dict[str, dict[str, float]]) -> list[dict[str, Any]]:

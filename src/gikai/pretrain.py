@@ -201,6 +201,7 @@ class Objectives(nn.Module):
         width = bert.config.hidden_size
         self.bag = nn.Linear(width, width)
         self.role = nn.Linear(width, len(ROLES))
+        self.weights: torch.Tensor
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, inputs: torch.Tensor, targets: torch.Tensor, ids: torch.Tensor, roles: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -231,14 +232,9 @@ class Objectives(nn.Module):
 
 
 def _fresh_or_loaded(config: Pretrain, tokenizer: Tokenizer) -> BertForPreTraining:
-    if config.init:
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
-        model = BertForPreTraining.from_pretrained(config.init, dtype=torch.float32)
-        if model.config.vocab_size != len(tokenizer):
-            raise InputError(f"{config.init}: the model has {model.config.vocab_size} pieces and its tokenizer {len(tokenizer)}")
-    else:
-        model = BertForPreTraining(
+    dropout = {"hidden_dropout_prob": config.dropout, "attention_probs_dropout_prob": config.dropout}
+    if not config.init:
+        return BertForPreTraining(
             BertConfig(
                 vocab_size=len(tokenizer),
                 hidden_size=config.width,
@@ -246,14 +242,14 @@ def _fresh_or_loaded(config: Pretrain, tokenizer: Tokenizer) -> BertForPreTraini
                 num_attention_heads=config.heads,
                 intermediate_size=4 * config.width,
                 pad_token_id=tokenizer.pad,
+                **dropout,
             )
         )
-    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = config.dropout
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = config.dropout
-        if hasattr(module, "dropout_prob"):
-            module.dropout_prob = config.dropout
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    model: BertForPreTraining = BertForPreTraining.from_pretrained(config.init, dtype=torch.float32, **dropout)
+    if model.config.vocab_size != len(tokenizer):
+        raise InputError(f"{config.init}: the model has {model.config.vocab_size} pieces and its tokenizer {len(tokenizer)}")
     return model
 
 
@@ -339,10 +335,22 @@ def pretrain(config: Pretrain) -> Path:
         if rank == 0 and (step % config.save_every == 0 or step == config.steps):
             _save(run, objectives, optimizer, step)
     if rank == 0:
-        _finish(run, objectives, tokenizer, {
-            "config": settings, "steps": step, "tokens": step * tokens_a_step, "seconds_last_start": round(time.time() - started, 1),
-            "corpus_sha256": runs.fingerprint(corpus), "device": str(device), "bf16": bf16, "processes": world, **runs.provenance(),
-        })
+        _finish(
+            run,
+            objectives,
+            tokenizer,
+            {
+                "config": settings,
+                "steps": step,
+                "tokens": step * tokens_a_step,
+                "seconds_last_start": round(time.time() - started, 1),
+                "corpus_sha256": runs.fingerprint(corpus),
+                "device": str(device),
+                "bf16": bf16,
+                "processes": world,
+                **runs.provenance(),
+            },
+        )
     _wait()
     return run / "model"
 
@@ -398,7 +406,9 @@ def _same_settings(run: Path, settings: dict[str, Any]) -> None:
     before = json.loads(path.read_text(encoding="utf-8"))
     changed = [key for key in settings if before.get(key) != settings[key]]
     if changed:
-        raise InputError(f"{run}: begun with {changed[0]}={before.get(changed[0])}, now {settings[changed[0]]}; go on as begun or choose another run")
+        raise InputError(
+            f"{run}: begun with {changed[0]}={before.get(changed[0])}, now {settings[changed[0]]}; go on as begun or choose another run"
+        )
 
 
 def _save(run: Path, objectives: Objectives, optimizer: torch.optim.Optimizer, step: int) -> None:
@@ -446,7 +456,8 @@ def _finish(run: Path, objectives: Objectives, tokenizer: Tokenizer, record: dic
     folder = run / "model"
     shutil.rmtree(folder, ignore_errors=True)
     model = objectives.bert
-    model.to(torch.float16).save_pretrained(str(folder))
+    model.half()
+    model.save_pretrained(str(folder))
     tokenizer.stock.save_pretrained(str(folder))
     validation = run / "validation.jsonl"
     if validation.exists():

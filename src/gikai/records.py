@@ -11,6 +11,7 @@ from typing import Any
 
 from gikai import InputError
 
+
 @dataclass(frozen=True)
 class Speech:
     """One speaker's continuous turn. `text` is normalised and holds no header, stage direction or interjection."""

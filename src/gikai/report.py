@@ -52,7 +52,13 @@ def write_report(
         body = []
         for label in label_set.labels:
             of_label = scores["labels"][label.id]
-            body.append([label.id, label.ja, *("" if of_label[c] is None else f"{of_label[c]:.3f}" if c != "support" else str(of_label[c]) for c in columns)])
+            body.append(
+                [
+                    label.id,
+                    label.ja,
+                    *("" if of_label[c] is None else f"{of_label[c]:.3f}" if c != "support" else str(of_label[c]) for c in columns),
+                ]
+            )
         parts.append(_table(["label", "", *columns], body))
         if "confusion" in scores:
             body = [[label_id, *map(str, counts)] for label_id, counts in zip(label_set.ids, scores["confusion"], strict=True)]
@@ -60,9 +66,15 @@ def write_report(
     parts.append("<h2>Errors</h2>")
     body = []
     for passage, row in zip(passages, rows, strict=True):
-        wrong = {s.name: row[s.name] for s in taxonomy.sets if row[s.name]["gold"] is not None and row[s.name]["gold"] != row[s.name]["predicted"]}
+        wrong = {
+            s.name: row[s.name]
+            for s in taxonomy.sets
+            if row[s.name]["gold"] is not None and row[s.name]["gold"] != row[s.name]["predicted"]
+        }
         if wrong:
-            body.append([passage.id, passage.text, "; ".join(f"{name}: {_show(v['gold'])} → {_show(v['predicted'])}" for name, v in wrong.items())])
+            body.append(
+                [passage.id, passage.text, "; ".join(f"{name}: {_show(v['gold'])} → {_show(v['predicted'])}" for name, v in wrong.items())]
+            )
     parts.append(_table(["id", "text", "gold → predicted"], body))
     style = (
         "body{font-family:sans-serif;max-width:70em;margin:auto;padding:1em}table{border-collapse:collapse;margin:1em 0}"

@@ -33,7 +33,7 @@ class Tokenizer:
         from transformers import AutoTokenizer
 
         try:
-            self.stock = AutoTokenizer.from_pretrained(str(folder), **pretrained)
+            self.stock: Any = AutoTokenizer.from_pretrained(str(folder), **pretrained)
         except (OSError, ValueError) as error:
             raise InputError(f"{folder}: no tokenizer can be loaded from here: {str(error).splitlines()[0]}") from None
         self.folder = str(folder)
@@ -54,7 +54,7 @@ class Tokenizer:
     def ids(self, text: str) -> list[int]:
         """Return the ids of `text` without [CLS] and [SEP]."""
         if not self.exact or _UNSAFE.search(text) or self._special.search(text):
-            return list(self.stock.convert_tokens_to_ids(self.stock.tokenize(text)))
+            return [int(index) for index in self.stock.convert_tokens_to_ids(self.stock.tokenize(text))]
         if self._normalise:
             text = unicodedata.normalize("NFKC", text)
         memo = self._memo
@@ -83,7 +83,7 @@ class Tokenizer:
 
     def continues(self) -> list[bool]:
         """Return, for each id, whether that piece continues a word (its token begins with `##`)."""
-        return [token.startswith("##") for token in self.stock.convert_ids_to_tokens(range(len(self.stock)))]
+        return [token.startswith("##") for token in self.stock.convert_ids_to_tokens(list(range(len(self.stock))))]
 
     def _plain(self) -> bool:
         options = set(self.stock.mecab_kwargs or {}) - {"mecab_dic", "mecab_option", "normalize_text"}

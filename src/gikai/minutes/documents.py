@@ -53,22 +53,21 @@ def read_minutes(data: bytes, source: str) -> Minutes:
     data = _unpacked(data)
     if not data.strip():
         raise InputError("the file is empty")
-    if data[:4] == b"PAR1":
-        minutes: Minutes | None = read_parquet(data, source)
-    else:
-        text = decode(data)
-        minutes = read_search_results(text, source)
-        start = text.lstrip()[:1]
-        if minutes is None and start == "{":
-            minutes = read_jsonl_text(text, source)
-            if minutes is None:
-                raise InputError('JSON without a "text" in each line is no format known here')
-        if minutes is None and start in ("<", "["):
-            raise InputError("HTML and nested JSON minutes are not read yet")
-        minutes = minutes or read_csv_text(text, source) or read_plain(text, source)
+    minutes = read_parquet(data, source) if data[:4] == b"PAR1" else _read_text(decode(data), source)
     if not minutes.speeches:
         raise InputError("nothing is said in it: no speech was found")
     return minutes
+
+
+def _read_text(text: str, source: str) -> Minutes:
+    found = read_search_results(text, source)
+    if found is None and text.lstrip()[:1] == "{":
+        found = read_jsonl_text(text, source)
+        if found is None:
+            raise InputError('JSON without a "text" in each line is no format known here')
+    if found is None and (text.lstrip()[:1] in ("<", "[") or "registerMinutes(" in text[:2000]):
+        raise InputError("HTML, JavaScript and nested JSON minutes are not read yet")
+    return found or read_csv_text(text, source) or read_plain(text, source)
 
 
 def _unpacked(data: bytes) -> bytes:

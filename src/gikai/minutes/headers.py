@@ -176,8 +176,8 @@ def _bare(body: str) -> tuple[str | None, str | None, str] | None:
         if number and name[number.end() :]:
             return name[number.end() :], number[1], rest
         return (name, None, rest) if len(name) >= 2 and _NAME.match(name) else None
-    split = _split(head)
-    if split is None:
+    found = _split(head)
+    if found is None:
         # ◎戊村 都市計画課長: name, space, title.
         second, after = _cut(rest)
         if 1 <= len(head) <= 8 and _NAME.match(head) and re.search(rf"{_TITLE}$", second) and _is_title(second):
@@ -185,14 +185,14 @@ def _bare(body: str) -> tuple[str | None, str | None, str] | None:
         if re.fullmatch(_NUMBER, head) and second and _HONORIFIC.search(second):
             return _HONORIFIC.sub("", second), head, after
         return None
-    name, title = split
-    if name is None and title is not None:
+    before, title = found
+    if before is None and title is not None:
         # ○総務課長　鈴木一郎　お答えします: title, space, name, space.
         second, after = _cut(rest)
         bare = _HONORIFIC.sub("", second)
         if after and 3 <= len(bare) <= 6 and _NAME.match(bare) and not _NOT_A_NAME.search(bare) and _is_person(bare):
             return bare, title, after
-    return name, title, rest
+    return before, title, rest
 
 
 def _cut(body: str) -> tuple[str, str]:

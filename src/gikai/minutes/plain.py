@@ -4,6 +4,7 @@ Library module; no command of its own.
 """
 
 import re
+from dataclasses import replace
 
 from gikai.minutes.headers import MARKS, Header, parse_header, role_of
 from gikai.records import Minutes, Speech
@@ -25,7 +26,9 @@ _RESULT_HEAD = re.compile(r"^(?P<assembly>\S{1,20}?(?:議会|都|道|府|県|市
 _ERA = {"明治": 1867, "大正": 1911, "昭和": 1925, "平成": 1988, "令和": 2018}
 _DATE = re.compile(r"(?:(令和|平成|昭和)\s*(元|\d{1,2})|(\d{4}))\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*日")
 _ASSEMBLY = re.compile(r"([一-龥々ヶケノ々ぁ-んァ-ヴー]{1,12}[都道府県市区町村])議会")
-_MEETING = re.compile(r"((?:(?:令和|平成|昭和)\s*(?:元|\d{1,2})年\s*)?第?\s*\d*\s*回?\s*(?:定例会|臨時会)\S{0,20}|\S{0,24}(?:委員会|分科会|協議会|審査会))")
+_MEETING = re.compile(
+    r"((?:(?:令和|平成|昭和)\s*(?:元|\d{1,2})年\s*)?第?\s*\d*\s*回?\s*(?:定例会|臨時会)\S{0,20}|\S{0,24}(?:委員会|分科会|協議会|審査会))"
+)
 _COMMITTEE = re.compile(r"委員会|分科会|協議会|審査会|懇談会")
 _INLINE = re.compile(rf"(?<=[\s。」)）])[{MARKS}](?=\S)")
 UNPUNCTUATED_SHARE = 1 / 400
@@ -33,8 +36,8 @@ UNPUNCTUATED_SHARE = 1 / 400
 
 
 def strip_added(text: str) -> str:
-    """Return normalised `text` without stage directions, interjections and page marks."""
-    return normalise(_ADDED.sub(" ", text))
+    """Return `text` normalised, without stage directions, interjections and page marks."""
+    return normalise(_ADDED.sub(" ", normalise(text)))
 
 
 def is_unpunctuated(text: str) -> bool:
@@ -50,7 +53,7 @@ def is_plenary(meeting: str | None, titles: list[str]) -> bool:
     return not presided or sum(title.endswith("議長") for title in presided) * 2 >= len(presided)
 
 
-def make_speech(text: str, header: Header | None, plenary: bool, **metadata: str | None) -> Speech | None:
+def make_speech(text: str, header: Header | None, plenary: bool) -> Speech | None:
     """Return a speech with its added matter stripped, or None where nothing was said."""
     said = strip_added(text)
     if not re.search(r"\w", said):
@@ -61,7 +64,6 @@ def make_speech(text: str, header: Header | None, plenary: bool, **metadata: str
         title=normalise(header.title) if header and header.title else None,
         role=role_of(header.title, plenary) if header else None,
         unpunctuated=is_unpunctuated(said),
-        **metadata,
     )
 
 
@@ -95,12 +97,12 @@ def read_search_results(text: str, source: str) -> Minutes | None:
         return None
     speeches = []
     for number, line in enumerate(line for line in lines[1:] if line.strip()):
-        first = {key: normalise(head[key]) for key in ("assembly", "date", "meeting")} if number == 0 else {}
-        plenary = is_plenary(first.get("meeting"), [])
+        assembly, date, meeting = map(normalise, head.groups()) if number == 0 else (None, None, None)
+        plenary = is_plenary(meeting, [])
         header, said = max(split_headers(line.strip(), plenary), key=lambda part: len(part[1]))
-        speech = make_speech(said, header, plenary, **first)
+        speech = make_speech(said, header, plenary)
         if speech is not None:
-            speeches.append(Speech(**{**vars(speech), "passages": ((0, len(speech.text)),)}))
+            speeches.append(replace(speech, passages=((0, len(speech.text)),), assembly=assembly, date=date, meeting=meeting))
     return Minutes(source=source, speeches=tuple(speeches))
 
 
@@ -148,11 +150,8 @@ def _metadata(lines: list[str]) -> tuple[str | None, str | None, str | None]:
     top = normalise(" ".join(line for line in lines[:40] if len(line) < 120))
     assembly = _ASSEMBLY.search(top)
     meeting = _MEETING.search(top)
-    return (
-        re.sub(r"^.*[回年]", "", assembly[1]) + "議会" if assembly else None,
-        date_of(top),
-        meeting[1].strip() if meeting else None,
-    )
+    name = re.sub(r"^.*[回年]", "", assembly[1]) + "議会" if assembly else None
+    return name, date_of(top), meeting[1].removeprefix(name or "").strip() if meeting else None
 
 
 def date_of(text: str) -> str | None:

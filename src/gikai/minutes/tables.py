@@ -19,7 +19,7 @@ from gikai.minutes.plain import is_plenary, is_unpunctuated, strip_added
 from gikai.records import Minutes, Speech
 from gikai.text import normalise
 
-_OPEN = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
+_OPEN: dict[str, Any] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
 PASSAGE = 400
 """A row of at most so many characters is a passage as it stands; a longer one is cut like any speech."""
 
@@ -40,7 +40,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def read_jsonl_text(text: str, source: str) -> Minutes | None:
     """Return the rows of JSON Lines as speeches; None where the first line is no JSON object with a `text`."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue

@@ -1,0 +1,102 @@
+"""Metrics against scikit-learn and worked examples; thresholds; clusters."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score
+
+from gikai.labels import Label, LabelSet
+from gikai.metrics import cluster_names, fit_thresholds, resample, score
+
+MULTI = LabelSet("m", "m", "multi", tuple(Label(i) for i in "abc"))
+SINGLE = LabelSet("s", "s", "single", (Label("a", group="x"), Label("b", group="x"), Label("c", group="y")))
+
+
+@pytest.fixture(scope="module")
+def multi() -> tuple[list[list[str]], np.ndarray, np.ndarray]:
+    random = np.random.default_rng(1)
+    truth = random.random((200, 3)) < [0.4, 0.1, 0.05]
+    probabilities = np.clip(truth * 0.3 + random.random((200, 3)) * 0.7, 0, 1).round(2)
+    return [[label for label, yes in zip("abc", row, strict=True) if yes] for row in truth], truth, probabilities
+
+
+def test_multi_agrees_with_scikit_learn(multi: tuple[list[list[str]], np.ndarray, np.ndarray]) -> None:
+    gold, truth, probabilities = multi
+    scores = score(MULTI, gold, probabilities, [0.5] * 3, clusters=[str(i % 40) for i in range(200)])
+    chosen = probabilities >= 0.5
+    assert scores["macro_f1"] == pytest.approx(f1_score(truth, chosen, average="macro", zero_division=0))
+    assert scores["micro_f1"] == pytest.approx(f1_score(truth, chosen, average="micro"))
+    assert scores["exact_match"] == pytest.approx(accuracy_score(truth, chosen))
+    assert scores["map"] == pytest.approx(average_precision_score(truth, probabilities, average="macro"))
+    for name, (low, high) in scores["ci"].items():
+        assert low <= scores[name] <= high
+    assert scores["clusters"] == 40
+
+
+def test_single_agrees_with_scikit_learn() -> None:
+    random = np.random.default_rng(2)
+    gold = [["a", "b", "c"][k] for k in random.integers(3, size=150)]
+    probabilities = random.dirichlet([1, 1, 1], size=150)
+    predicted = [["a", "b", "c"][k] for k in probabilities.argmax(axis=1)]
+    scores = score(SINGLE, gold, probabilities, [0.5] * 3)
+    assert scores["macro_f1"] == pytest.approx(f1_score(gold, predicted, average="macro"))
+    assert scores["accuracy"] == pytest.approx(accuracy_score(gold, predicted))
+    group = {"a": "x", "b": "x", "c": "y"}
+    assert scores["coarse_macro_f1"] == pytest.approx(f1_score([group[g] for g in gold], [group[p] for p in predicted], average="macro"))
+    assert np.sum(scores["confusion"]) == 150
+
+
+def test_a_label_never_found_counts_as_zero_and_none_is_left_out() -> None:
+    scores = score(MULTI, [["a"], ["a"], None], np.array([[0.9, 0.1, 0.1], [0.8, 0.1, 0.1], [0.0, 0.9, 0.9]]), [0.5] * 3)
+    assert scores["n"] == 2
+    assert scores["macro_f1"] == pytest.approx(1 / 3)
+    assert scores["labels"]["b"]["ap"] is None
+
+
+def test_shapes_are_checked() -> None:
+    with pytest.raises(ValueError, match=r"expected \(2, 3\)"):
+        score(MULTI, [["a"], []], np.zeros((2, 2)), [0.5] * 3)
+
+
+def test_weights_of_ones_are_the_plain_score_and_ties_do_not_matter(multi: tuple[list[list[str]], np.ndarray, np.ndarray]) -> None:
+    gold, truth, _ = multi
+    tied = np.tile([0.7, 0.2, 0.2], (200, 1))
+    assert score(MULTI, gold, tied, [0.5] * 3)["map"] == pytest.approx(average_precision_score(truth, tied, average="macro"))
+
+
+def test_interval_covers_the_truth_about_95_times_of_100() -> None:
+    """Clusters of 5 correlated passages; the accuracy of a coin of 0.7 should be covered in 90 to 99 percent of samples."""
+    random = np.random.default_rng(0)
+    covered = 0
+    samples = 200
+    for sample in range(samples):
+        chance = random.beta(7, 3, size=60)
+        right = random.random((60, 5)) < chance[:, None]
+        gold = ["a"] * 300
+        probabilities = np.where(right.reshape(-1, 1), [[0.8, 0.1, 0.1]], [[0.1, 0.8, 0.1]])
+        low, high = score(SINGLE, gold, probabilities, [0.5] * 3, clusters=[str(k // 5) for k in range(300)], seed=sample)["ci"]["accuracy"]
+        covered += low <= 0.7 <= high
+    assert 0.90 <= covered / samples <= 0.99
+
+
+def test_resampling_draws_whole_clusters() -> None:
+    weights = resample(np.array(["a", "a", "b", "c"]), seed=0, replicates=50)
+    assert (weights[:, 0] == weights[:, 1]).all()
+    assert (weights[:, [0, 2, 3]].sum(axis=1) == 3).all()
+
+
+def test_clusters_are_meetings_where_one_assembly_dominates() -> None:
+    many = ["A", "B", "C", "D", "E", None]
+    names, unit = cluster_names(list("123456"), many, [("2020-01-01", "x")] * 6)
+    assert (unit, names[-1]) == ("assembly", "id:6")
+    names, unit = cluster_names(list("123"), ["A", "A", "B"], [("d", "x"), ("d", "y"), ("d", "x")])
+    assert unit == "meeting"
+    assert len(set(names)) == 3
+
+
+def test_thresholds_separate_where_they_can_and_shrink_where_they_must(multi: tuple[list[list[str]], np.ndarray, np.ndarray]) -> None:
+    gold, truth, probabilities = multi
+    fitted = fit_thresholds(MULTI, gold, probabilities)
+    assert f1_score(truth, probabilities >= fitted, average="macro") >= f1_score(truth, probabilities >= 0.5, average="macro") - 1e-9
+    alone = fit_thresholds(MULTI, [["a"], *([[]] * 9)], np.array([[0.9, 0.0, 0.0], *([[0.1, 0.0, 0.0]] * 9)]))
+    assert 0.1 < alone[0] < 0.9
+    assert fit_thresholds(SINGLE, ["a"], np.ones((1, 3))) == [0.5] * 3
