@@ -17,14 +17,14 @@ torch.set_num_threads(2)
 ROOT = Path(__file__).resolve().parents[1]
 
 SENTENCES = {
-    "online_procedures": "保育所の入所申込みを自宅のスマートフォンから出せるようにいたします。",
-    "cashless_payment": "窓口の手数料を電子マネーで払えるようにしたところでございます。",
-    "education_dx": "児童一人一人の学習端末の更新は来年度に行う予定であります。",
+    "online_procedures": "保育の電子申込みです。",
+    "cashless_payment": "窓口で手数料を払う。",
+    "education_dx": "児童の学習端末。",
 }
 ENDINGS = {
-    "chair": "これより質疑に入ります。",
-    "member": "この点についてどのようにお考えか伺います。",
-    "executive_official": "以上のように取り組んでいるところでございます。",
+    "chair": "これより質疑。",
+    "member": "伺います。",
+    "executive_official": "答弁とします。",
 }
 
 
@@ -71,11 +71,11 @@ def labelled_rows(count: int, start: int = 0) -> list[dict[str, object]]:
     for index in range(start, start + count):
         label, role = labels[index % 3], roles[(index // 3) % 3]
         chosen = [] if index % 7 == 6 else [label]
-        text = ("次に、道路の補修について申し上げます。" if not chosen else SENTENCES[label]) + ENDINGS[role]
+        text = ("道路の補修。" if not chosen else SENTENCES[label]) + ENDINGS[role]
         rows.append(
             {
                 "id": f"p{index}",
-                "text": f"{index}点目です。{text}",
+                "text": f"{text}{index}",
                 "initiatives": chosen,
                 "role": role,
                 "assembly": f"架空{index % 5}市議会",
@@ -93,9 +93,9 @@ def write_rows(path: Path, rows: list[dict[str, object]]) -> Path:
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with train.jsonl, dev.jsonl and holdout.jsonl of learnable passages under the shipped taxonomy."""
     folder = tmp_path_factory.mktemp("labelled")
-    write_rows(folder / "train.jsonl", labelled_rows(60))
-    write_rows(folder / "dev.jsonl", labelled_rows(24, 100))
-    write_rows(folder / "holdout.jsonl", labelled_rows(24, 200))
+    write_rows(folder / "train.jsonl", labelled_rows(180))
+    write_rows(folder / "dev.jsonl", labelled_rows(24, 300))
+    write_rows(folder / "holdout.jsonl", labelled_rows(24, 400))
     return folder
 
 
@@ -118,7 +118,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny: Path, labelled: Path) ->
             run=str(folder),
             dev=str(labelled / "dev.jsonl"),
             taxonomy=str(ROOT / "data/taxonomy"),
-            model=ModelConfig(path=str(tiny), max_length=64, lr=3e-3, head_lr=1e-2, epochs=4),
-            train=TrainConfig(file=str(labelled / "train.jsonl"), batch_size=8, dropout=0.0),
+            model=ModelConfig(path=str(tiny), max_length=64, lr=2e-3, head_lr=1e-2, epochs=20),
+            train=TrainConfig(file=str(labelled / "train.jsonl"), batch_size=8, dropout=0.0, multi_weight=4.0, patience=20),
         )
     )

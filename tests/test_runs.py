@@ -34,7 +34,7 @@ with locked(Path({str(tmp_path)!r}), 'training'):
     holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(InputError, match="another process is training"), runs.locked(tmp_path, "predicting"):
+    with pytest.raises(InputError, match="another process is at work"), runs.locked(tmp_path, "predicting"):
         pass
     holder.kill()
     holder.communicate()

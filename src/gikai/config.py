@@ -77,8 +77,9 @@ class TrainConfig:
     accumulation: int = 1
     warmup: float = 0.1
     weight_decay: float = 0.01
-    layer_decay: float = 0.9
-    positive_weight: float = 3.0
+    layer_decay: float = 1.0
+    positive_weight: float = 4.0
+    multi_weight: float = 6.0
     dropout: float = 0.1
     patience: int = 4
     seed: int = 1
@@ -92,6 +93,7 @@ class TrainConfig:
         _within("train.layer_decay", self.layer_decay, 0.01, 1)
         _within("train.dropout", self.dropout, 0, 0.9)
         _at_least("train.positive_weight", self.positive_weight, 0.01)
+        _at_least("train.multi_weight", self.multi_weight, 0)
         _one_of("train.precision", self.precision, ("auto", "bf16", "float32"))
         for tracker in self.report_to:
             _one_of("train.report_to", tracker, ("tensorboard", "mlflow"))

@@ -3,7 +3,6 @@
 python scripts/train.py [task=joint] [model=compact] [train=FILE] [dev=FILE] [taxonomy=DIR] [run=DIR]
 """
 
-import json
 import logging
 import os
 import shutil
@@ -26,8 +25,8 @@ from gikai.dataset import load_labelled
 from gikai.evaluate import evaluate_predictor
 from gikai.labels import Taxonomy, load_taxonomy
 from gikai.metrics import fit_thresholds, score
-from gikai.model import has_bf16, joint_loss, parameter_groups, start_model
-from gikai.predictor import TorchPredictor
+from gikai.model import has_bf16, joint_loss, load_model, parameter_groups, start_model
+from gikai.predictor import Predictor, TorchPredictor
 from gikai.records import Passage
 from gikai.text import NORMALISATION
 from gikai.tokenizer import Tokenizer
@@ -86,28 +85,13 @@ def _finetune(config: Train, run: Path, taxonomy: Taxonomy, data: dict[str, Path
     trainer = _trainer(config, run, taxonomy, model, tokenizer, encoded, bf16)
     trainer.train(resume_from_checkpoint=_newest_checkpoint(run))
 
-    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
-    predictor = TorchPredictor(model, tokenizer, taxonomy, limit)
-    probabilities = predictor.probabilities([passage.text for passage in passages["dev"]])
-    thresholds = {
-        label_set.name: dict(
-            zip(
-                label_set.ids,
-                fit_thresholds(
-                    label_set,
-                    [passage.gold.get(label_set.name) for passage in passages["dev"]],
-                    probabilities[:, taxonomy.columns[label_set.name]],
-                ),
-                strict=True,
-            )
-        )
-        for label_set in taxonomy.sets
-        if label_set.kind == "multi"
-    }
     if trainer.is_world_process_zero():
-        model.cpu()  # type: ignore[no-untyped-call]
+        # Thresholds and dev scores come from the model as it was written, so that reloading cannot change them.
+        model.cpu()
         model.save_pretrained(str(run / "model"))
         tokenizer.stock.save_pretrained(str(run / "model"))
+        predictor = TorchPredictor(load_model(run, taxonomy), tokenizer, taxonomy, limit)
+        thresholds = dev_thresholds(predictor, passages["dev"])
         runs.write_json(run / "thresholds.json", thresholds)
         metrics = evaluate_predictor(predictor, thresholds, passages["dev"], run / "dev", f"{run.name} on {data['dev'].name}")
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
@@ -227,7 +211,7 @@ def _trainer(
         train_dataset=encoded["train"],
         eval_dataset=encoded["dev"],
         data_collator=lambda items: collate(items, tokenizer.pad),
-        compute_loss_func=joint_loss(taxonomy, settings.positive_weight),
+        compute_loss_func=joint_loss(taxonomy, settings.positive_weight, settings.multi_weight),
         compute_metrics=lambda prediction: dev_scores(prediction, taxonomy),
         optimizers=(torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, fused=True), None),
         callbacks=[EarlyStoppingCallback(early_stopping_patience=settings.patience), DevLine()],
@@ -270,7 +254,13 @@ def dev_scores(prediction: EvalPrediction, taxonomy: Taxonomy) -> dict[str, floa
     return {"score": float(np.mean(main)), **results}
 
 
-def thresholds_of(run: Path) -> dict[str, dict[str, float]]:
-    """Return a run's thresholds by label set and label id."""
-    value: dict[str, dict[str, float]] = json.loads((run / "thresholds.json").read_text(encoding="utf-8"))
-    return value
+def dev_thresholds(predictor: Predictor, dev: Sequence[Passage]) -> dict[str, dict[str, float]]:
+    """Return thresholds by multi-label set and label id, fitted on `dev`; the form of thresholds.json."""
+    probabilities = predictor.probabilities([passage.text for passage in dev])
+    thresholds = {}
+    for label_set in predictor.taxonomy.sets:
+        if label_set.kind == "multi":
+            gold = [passage.gold.get(label_set.name) for passage in dev]
+            fitted = fit_thresholds(label_set, gold, probabilities[:, predictor.taxonomy.columns[label_set.name]])
+            thresholds[label_set.name] = dict(zip(label_set.ids, fitted, strict=True))
+    return thresholds

@@ -56,18 +56,18 @@ def _quiet() -> None:
     transformers_logging.disable_progress_bar()
 
 
-def joint_loss(taxonomy: Taxonomy, positive_weight: float) -> Callable[..., torch.Tensor]:
+def joint_loss(taxonomy: Taxonomy, positive_weight: float, multi_weight: float) -> Callable[..., torch.Tensor]:
     """Return the loss that `Trainer` calls with (outputs, labels): the sum over label sets of their mean losses.
 
     `labels` is `(n, all labels)` float, NaN over the columns of a set that a passage does not carry; a set is averaged
-    over the passages that carry it. Multi: binary cross-entropy summed over labels, positives weighted (averaged over
-    labels as well, it drowns beside the other set's). Single: cross-entropy.
+    over the passages that carry it. Multi: binary cross-entropy, positives weighted, averaged over labels and times
+    `multi_weight` (at 1 it drowns beside the other set's; summed over labels it drowns that one). Single: cross-entropy.
     """
     weight = torch.tensor(positive_weight)
 
     def binary(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         each = nn.functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight.to(logits.device), reduction="none")
-        return each.sum(dim=1).mean()
+        return multi_weight * each.mean()
 
     losses: dict[str, Callable[..., torch.Tensor]] = {"multi": binary, "single": nn.functional.cross_entropy}
 

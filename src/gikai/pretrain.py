@@ -232,7 +232,7 @@ class Objectives(nn.Module):
 
 
 def _fresh_or_loaded(config: Pretrain, tokenizer: Tokenizer) -> BertForPreTraining:
-    dropout = {"hidden_dropout_prob": config.dropout, "attention_probs_dropout_prob": config.dropout}
+    dropout: dict[str, Any] = {"hidden_dropout_prob": config.dropout, "attention_probs_dropout_prob": config.dropout}
     if not config.init:
         return BertForPreTraining(
             BertConfig(

@@ -71,7 +71,7 @@ def locked(folder: Path, doing: str) -> Iterator[TextIO]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"{folder}: another process is {doing} in this folder; wait for it or choose another") from None
+            raise InputError(f"{folder}: another process is at work in this folder; wait for it, or choose another for {doing}") from None
         yield file
 
 

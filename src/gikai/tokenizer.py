@@ -18,7 +18,7 @@ MEMO_SIZE = 200_000
 """Words remembered at most; about 40 MB. A full memo is emptied, which costs a second and changes nothing."""
 
 # Characters that MeCab's joined output could not give back as its list of words does.
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNSAFE = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f]")
 
 
 class Tokenizer:
@@ -53,13 +53,12 @@ class Tokenizer:
 
     def ids(self, text: str) -> list[int]:
         """Return the ids of `text` without [CLS] and [SEP]."""
-        if not self.exact or _UNSAFE.search(text) or self._special.search(text):
+        normal = unicodedata.normalize("NFKC", text) if self.exact and self._normalise else text
+        if not self.exact or _UNSAFE.search(normal) or self._special.search(text):
             return [int(index) for index in self.stock.convert_tokens_to_ids(self.stock.tokenize(text))]
-        if self._normalise:
-            text = unicodedata.normalize("NFKC", text)
         memo = self._memo
         ids: list[int] = []
-        for word in self._parse(text).split():
+        for word in self._parse(normal).split(" "):
             pieces = memo.get(word)
             if pieces is None:
                 if len(memo) >= MEMO_SIZE:

@@ -88,16 +88,15 @@ def decode(data: bytes) -> str:
         text = data.decode("utf-16", errors="replace")
     elif b"\x00" in data[:4096]:
         raise InputError("the file is binary, not text")
+    elif b"\x1b$" in data:
+        text = data.decode("iso2022_jp_ext", errors="replace")
     else:
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
-            if b"\x1b$" in data:
-                text = data.decode("iso2022_jp_ext", errors="replace")
-            else:
-                best = from_bytes(data[:200_000], cp_isolation=JAPANESE).best()
-                if best is not None:
-                    text = data.decode(best.encoding, errors="replace")
+            best = from_bytes(data[:200_000], cp_isolation=JAPANESE).best()
+            if best is not None:
+                text = data.decode(best.encoding, errors="replace")
     if text is None or _bad_share(text) > BAD_SHARE:
         raise InputError("the file is binary, or in no encoding that Japanese minutes come in")
     return text

@@ -235,7 +235,7 @@ def _split(head: str) -> tuple[str | None, str | None] | None:
 
 def _name_end(head: str, title_start: int) -> int:
     """Return how many leading characters of `head` are a person's name; 0 where it is all title."""
-    simple = re.search(r"(?:仮|臨時|副)?議長$|委員$|議員$|(?:副)?(?:知事|市長|町長|村長|区長|教育長)$", head)
+    simple = re.search(r"(?:仮|臨時|副)?議長$|副?委員長$|座長$|委員$|議員$|(?:副)?(?:知事|市長|町長|村長|区長|教育長)$", head)
     if simple and not _DEPARTMENT.search(head[: simple.start()]) and not head[: simple.start()].endswith("監査"):
         return simple.start()
     for department in _DEPARTMENT.finditer(head):

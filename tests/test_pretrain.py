@@ -1,0 +1,143 @@
+"""Pre-training: masking by its rates, exact resume after SIGKILL, a stock result."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, gikai
+from safetensors.torch import load_file
+
+from gikai import InputError
+from gikai.config import Pretrain
+from gikai.pretrain import IGNORE, mask_words, pretrain, rate
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty speeches of six sittings, with titles."""
+    path = tmp_path_factory.mktemp("corpus") / "minutes.jsonl"
+    titles = ["議長", "委員", "総務課長", "市長"]
+    rows = [
+        {
+            "assembly": "帆波町議会",
+            "date": f"2024-06-{1 + k % 6:02d}",
+            "meeting": "総務委員会" if k % 2 else "定例会",
+            "title": titles[k % 4],
+            "text": f"{k}番目の発言です。保育の電子申込みと窓口の手数料についての質疑です。" * 4,
+        }
+        for k in range(40)
+    ]
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def settings(run: Path, corpus: Path, tiny: Path, **changes: object) -> Pretrain:
+    values: dict[str, object] = {
+        "run": str(run), "corpus": [str(corpus)], "vocabulary": str(tiny), "layers": 2, "width": 32, "heads": 2, "length": 32,
+        "batch_size": 4, "steps": 12, "warmup": 2, "lr": 1e-3, "validation": 0.3, "evaluate_every": 6, "save_every": 3, **changes,
+    }  # fmt: skip
+    return Pretrain(**values)  # type: ignore[arg-type]
+
+
+def test_masking_rates_on_100000_tokens() -> None:
+    """80/10/10 of about a fifth; all pieces of a word together; special tokens never."""
+    vocabulary = 1000
+    continues = torch.zeros(vocabulary, dtype=torch.bool)
+    continues[500:] = True
+    special = torch.zeros(vocabulary, dtype=torch.bool)
+    special[:5] = True
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(5, vocabulary, (1000, 100), generator=generator)
+    ids[:, 0] = 2
+    ids[:, 50] = 3
+    inputs, targets = mask_words(ids, continues, special, 0.2, 4, generator)
+    chosen = targets != IGNORE
+    assert not (chosen & special[ids]).any()
+    assert chosen.float().sum() / (~special[ids]).float().sum() == pytest.approx(0.2, abs=0.01)
+    assert (targets[chosen] == ids[chosen]).all()
+    assert (inputs[~chosen] == ids[~chosen]).all()
+    masked = (inputs == 4) & chosen
+    kept = (inputs == ids) & chosen
+    assert masked.sum() / chosen.sum() == pytest.approx(0.8, abs=0.02)
+    assert kept.sum() / chosen.sum() == pytest.approx(0.1, abs=0.02)
+    assert not special[inputs[chosen & ~masked]].any()
+    inside = continues[ids][:, 1:] & ~special[ids][:, :-1]
+    assert (chosen[:, 1:] == chosen[:, :-1])[inside].all()
+    assert (masked[:, 1:] == masked[:, :-1])[inside].all()
+
+
+def test_rate_rises_stays_and_falls(corpus: Path, tiny: Path, tmp_path: Path) -> None:
+    config = settings(tmp_path, corpus, tiny, steps=100, warmup=10)
+    assert rate(0, config) == pytest.approx(0.1)
+    assert rate(50, config) == 1.0
+    assert 0 < rate(99, config) < 0.05
+
+
+def test_result_is_stock_and_goes_on_from_any_checkpoint(corpus: Path, tiny: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    folder = pretrain(settings(tmp_path / "first", corpus, tiny))
+    model = AutoModelForMaskedLM.from_pretrained(str(folder))
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    assert model(**tokenizer("電子申込み", return_tensors="pt")).logits.shape[-1] == len(tokenizer)
+    assert load_file(folder / "model.safetensors")["bert.pooler.dense.weight"].dtype == torch.float16
+    record = json.loads((tmp_path / "first/run.json").read_text(encoding="utf-8"))
+    assert {"tokens", "validation", "corpus_sha256", "steps"} <= set(record)
+    further = pretrain(settings(tmp_path / "further", corpus, tiny, init=str(folder), vocabulary=None, steps=4))
+    assert (further / "config.json").exists()
+    with pytest.raises(InputError, match="already finished"):
+        pretrain(settings(tmp_path / "first", corpus, tiny))
+
+
+def test_vocabulary_from_the_corpus(corpus: Path, tiny: Path, tmp_path: Path) -> None:
+    from gikai.tokenizer import Tokenizer
+
+    folder = pretrain(settings(tmp_path / "run", corpus, tiny, vocabulary=None, vocabulary_size=120, steps=3, warmup=1))
+    tokenizer = Tokenizer(folder)
+    assert tokenizer.exact
+    assert len(tokenizer) <= 120
+    assert tokenizer.unknown not in tokenizer.ids("保育の電子申込みと窓口")
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_weights(corpus: Path, tiny: Path, tmp_path: Path) -> None:
+    """SIGKILL as soon as the first checkpoint is there, and again later; then an uninterrupted run to compare with."""
+    whole = pretrain(settings(tmp_path / "whole", corpus, tiny, steps=40))
+    arguments = [
+        f"{key}={value}"
+        for key, value in vars(settings(tmp_path / "killed", corpus, tiny, steps=40)).items()
+        if value is not None and key != "corpus"
+    ]
+    command = [sys.executable, str(ROOT / "scripts/pretrain.py"), f"corpus={corpus}", *arguments]
+    for wanted in (3, 21):
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "2"}
+        )
+        deadline = time.time() + 60
+        while time.time() < deadline and process.poll() is None:
+            steps = [int(path.name.split("-")[1]) for path in (tmp_path / "killed").glob("checkpoint-*") if path.suffix != ".partial"]
+            if steps and max(steps) >= wanted:
+                break
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    if not (tmp_path / "killed/run.json").exists():
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "2"})
+        assert result.returncode == 0, result.stderr
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (whole, tmp_path / "killed/model"))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_other_settings_in_an_unfinished_run_are_refused(corpus: Path, tiny: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "settings.json").write_text(json.dumps({**vars(settings(run, corpus, tiny)), "lr": 9.0}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"begun with lr=9\.0"):
+        pretrain(settings(run, corpus, tiny))
+    assert gikai("pretrain", f"corpus={tmp_path / 'none.jsonl'}", f"run={tmp_path / 'x'}").returncode == 2
