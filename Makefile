@@ -6,14 +6,13 @@ READY := $(VENV)/.ready
 OFFLINE := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow results
+.PHONY: help setup demo test test-slow
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
 
 setup: $(READY)  ## create .venv and install gikai into it, where it is missing or stale
 
-# uv, where it is installed, does the same in a tenth of the time.
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
@@ -25,8 +24,7 @@ demo: $(READY)  ## the main job: fine-tune, score on the holdout, label the samp
 	else $(OFFLINE) $(BIN)/python scripts/train.py run=runs/demo; fi
 	$(OFFLINE) $(BIN)/python scripts/evaluate.py run=runs/demo
 	rm -rf outputs/demo
-	$(OFFLINE) $(BIN)/python scripts/predict.py run=runs/demo input=data/samples output=outputs/demo
-	$(OFFLINE) $(BIN)/python scripts/show.py output=outputs/demo
+	$(OFFLINE) $(BIN)/python scripts/predict.py run=runs/demo input=data/samples output=outputs/demo show=12
 
 test: $(READY)  ## the whole check: format, lint, types, tests (warnings are errors)
 	$(BIN)/ruff format --check .

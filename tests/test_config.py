@@ -70,6 +70,7 @@ def test_no_more_yaml_than_promised() -> None:
         (["train", "dev=data/labelled/train.jsonl"], "train and dev are the same file"),
         (["train", "train=会議録/令和6年（第2回）, a=b~.jsonl"], "train=会議録/令和6年（第2回）, a=b~.jsonl: no such file"),
         (["train", "'bad"], "cannot read"),
+        (["train", "train.report_to=[wandb]"], "train.report_to is 'wandb'; it must be one of tensorboard, mlflow"),
         (["evaluate"], "run is not set"),
         (["evaluate", "run=runs/nope"], "run=runs/nope: no such run folder"),
         (["predict", "run=data", "input=x", "output=y"], "not a finished run"),

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, gikai
 from safetensors.torch import load_file
 
+from conftest import ROOT, gikai
 from gikai import InputError
 from gikai.config import Pretrain
 from gikai.pretrain import IGNORE, mask_words, pretrain, rate

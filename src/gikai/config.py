@@ -4,6 +4,7 @@ Library module; no command of its own. Values are in `conf/`; these dataclasses 
 """
 
 import dataclasses
+import importlib.util
 import os
 import re
 import sys
@@ -97,6 +98,8 @@ class TrainConfig:
         _one_of("train.precision", self.precision, ("auto", "bf16", "float32"))
         for tracker in self.report_to:
             _one_of("train.report_to", tracker, ("tensorboard", "mlflow"))
+            if importlib.util.find_spec(tracker) is None:
+                raise InputError(f"train.report_to={tracker} needs the package {tracker}: pip install '.[tracking]'")
 
 
 @dataclass
@@ -143,6 +146,7 @@ class Predict:
     backend: str = "auto"
     engine: str = "local"
     drop_duplicates: bool = False
+    show: int = 0
     shard: int = 4096
     tokens: int = 8192
 

@@ -175,8 +175,9 @@ def _trainer(
     bf16: bool,
 ) -> Trainer:
     settings = config.train
-    if "mlflow" in settings.report_to:
-        os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{run / 'mlflow.db'}")
+    # Trackers write into the run folder, unless the user's environment names a place.
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(run / "tensorboard"))
+    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{(run / 'mlflow.db').resolve()}")
     arguments = TrainingArguments(
         output_dir=str(run / "checkpoints"),
         num_train_epochs=config.model.epochs,

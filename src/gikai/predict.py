@@ -5,6 +5,7 @@ python scripts/predict.py run=DIR input=PATH output=DIR [format=parquet|jsonl|cs
 
 import csv
 import hashlib
+import itertools
 import json
 import logging
 import sys
@@ -23,7 +24,7 @@ from gikai.passages import passages
 from gikai.predictor import Predictor, load_predictor
 from gikai.records import Minutes
 from gikai.runs import fingerprint, model_files, open_run
-from gikai.text import NORMALISATION
+from gikai.text import NORMALISATION, quote
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ def predict(config: Predict) -> dict[str, Any]:
             **runs.provenance(),
         }
         runs.write_json(output / "predict.json", record)
+    if config.show:
+        print(_table(_first_rows(output, config), predictor.taxonomy))
     print(
         f"{counts['documents']} documents: {counts['done']} done, {counts['rejected']} rejected; "
         f"{counts['speeches']} speeches, {counts['passages']} passages, {counts['duplicates']} of them repeated"
@@ -188,6 +191,28 @@ def score_rows(rows: list[dict[str, Any]], predictor: Predictor, thresholds: dic
             labels[f"{label_set.name}_probabilities"] = [round(float(p), 6) for p in of_set[0]]
         scored.append({**head, **labels, **{key: row[key] for key in ("passage_index", "start", "end", "unpunctuated")}})
     return scored
+
+
+def _first_rows(output: Path, config: Predict) -> list[dict[str, Any]]:
+    """Return the first `config.show` rows of the first shard, as they were written."""
+    path = output / f"rows-00000.{config.format}"
+    if config.format == "parquet":
+        import pyarrow.parquet
+
+        rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).slice(0, config.show).to_pylist()
+        return rows
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.DictReader(file) if config.format == "csv" else map(json.loads, file)
+        return list(itertools.islice(lines, config.show))
+
+
+def _table(rows: list[dict[str, Any]], taxonomy: Taxonomy) -> str:
+    """Return rows as lines for a terminal: where, labels of each set, the start of the text."""
+    lines = []
+    for row in rows:
+        labels = "  ".join(", ".join(value) or "-" if isinstance(value := row[s.field], list) else str(value) for s in taxonomy.sets)
+        lines.append(f"{row['id']}  {labels}\n    {quote(row['text'], 60)}")
+    return "\n".join(lines)
 
 
 def _schema(taxonomy: Taxonomy) -> Any:
