@@ -28,6 +28,7 @@ REQUIRED = {
     "predict": ["run=RUN", "input=x", "output=y"],
     "pretrain": ["corpus=[x]"],
     "check_data": [],
+    "baseline": ["name=majority"],
 }
 
 

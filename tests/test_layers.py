@@ -10,7 +10,7 @@ import pytest
 
 LAYERS = [
     {"cluster"},
-    {"finetune", "pretrain", "predict", "export", "checks"},
+    {"finetune", "pretrain", "predict", "export", "checks", "baseline"},
     {"evaluate"},
     {"report"},
     {"predictor"},

@@ -160,6 +160,24 @@ class Predict:
 
 
 @dataclass
+class Baseline:
+    """`scripts/baseline.py`"""
+
+    name: str
+    run: str
+    train: str = f"{SHIPPED}/train.jsonl"
+    dev: str = f"{SHIPPED}/dev.jsonl"
+    taxonomy: str = "data/taxonomy"
+
+    def __post_init__(self) -> None:
+        _one_of("name", self.name, ("tfidf", "majority"))
+        for name, path in (("train", self.train), ("dev", self.dev), ("taxonomy", self.taxonomy)):
+            _exists(name, path)
+        if (Path(self.run) / "run.json").exists():
+            raise InputError(f"{self.run}: this run is finished; choose another run=… or remove the folder")
+
+
+@dataclass
 class CheckData:
     """`scripts/check_data.py`"""
 
@@ -219,6 +237,7 @@ SCHEMAS: dict[str, type] = {
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,
+    "baseline": Baseline,
     "check_data": CheckData,
     "pretrain": Pretrain,
 }
@@ -248,7 +267,7 @@ def override(argument: str, command: str, sweep: bool = False) -> str:
     prefix, key, value = match.groups()
     if command == "train" and key == "train":
         key = "train.file"
-    if key not in PATHS or value in ("", "null") or (sweep and "," in value):
+    if (key not in PATHS and (command, key) != ("baseline", "train")) or value in ("", "null") or (sweep and "," in value):
         return f"{prefix}{key}={value}"
     takes_list = key in LISTS and not (command == "evaluate" and key == "data")
     if takes_list:

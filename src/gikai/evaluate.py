@@ -11,7 +11,7 @@ from typing import Any
 from gikai import runs
 from gikai.config import SHIPPED, Evaluate
 from gikai.dataset import load_labelled
-from gikai.metrics import cluster_names, score
+from gikai.metrics import cluster_names, fit_thresholds, score
 from gikai.predictor import Predictor, load_predictor
 from gikai.records import Passage
 from gikai.report import summary, write_report
@@ -60,3 +60,15 @@ def evaluate_predictor(
     runs.write_json(output / "metrics.json", metrics)
     write_report(output / "report.html", title, taxonomy, metrics, passages, rows)
     return metrics
+
+
+def dev_thresholds(predictor: Predictor, dev: Sequence[Passage]) -> dict[str, dict[str, float]]:
+    """Return thresholds by multi-label set and label id, fitted on `dev`; the form of thresholds.json."""
+    probabilities = predictor.probabilities([passage.text for passage in dev])
+    thresholds = {}
+    for label_set in predictor.taxonomy.sets:
+        if label_set.kind == "multi":
+            gold = [passage.gold.get(label_set.name) for passage in dev]
+            fitted = fit_thresholds(label_set, gold, probabilities[:, predictor.taxonomy.columns[label_set.name]])
+            thresholds[label_set.name] = dict(zip(label_set.ids, fitted, strict=True))
+    return thresholds

@@ -22,11 +22,11 @@ from transformers.trainer_callback import PrinterCallback, TrainerCallback
 from gikai import InputError, runs
 from gikai.config import Train
 from gikai.dataset import load_labelled
-from gikai.evaluate import evaluate_predictor
+from gikai.evaluate import dev_thresholds, evaluate_predictor
 from gikai.labels import Taxonomy, load_taxonomy
 from gikai.metrics import fit_thresholds, score
 from gikai.model import has_bf16, joint_loss, load_model, parameter_groups, start_model
-from gikai.predictor import Predictor, TorchPredictor
+from gikai.predictor import TorchPredictor
 from gikai.records import Passage
 from gikai.text import NORMALISATION
 from gikai.tokenizer import Tokenizer
@@ -134,11 +134,7 @@ def _begin(run: Path, config: Train, taxonomy: Taxonomy, hashes: dict[str, str])
                 f"{run}: an unfinished run was begun here with another {changed[0]}; repeat that command, or choose another run=…"
             )
         return
-    (run / "taxonomy").mkdir(parents=True, exist_ok=True)
-    for label_set in taxonomy.sets:
-        candidates = [Path(config.taxonomy) / f"{label_set.name}{suffix}" for suffix in (".yaml", ".yml")]
-        source = next(candidate for candidate in candidates if candidate.exists())
-        runs.write_text(run / "taxonomy" / f"{label_set.name}.yaml", source.read_text(encoding="utf-8"))
+    runs.copy_taxonomy(Path(config.taxonomy), run, [label_set.name for label_set in taxonomy.sets])
     runs.write_text(path, yaml.safe_dump(settings, allow_unicode=True, sort_keys=False))
 
 
@@ -253,15 +249,3 @@ def dev_scores(prediction: EvalPrediction, taxonomy: Taxonomy) -> dict[str, floa
         main.append(scores["map"] if label_set.kind == "multi" else scores["macro_f1"])
         results |= {f"{label_set.name}_{key}": value for key, value in scores.items() if isinstance(value, float)}
     return {"score": float(np.mean(main)), **results}
-
-
-def dev_thresholds(predictor: Predictor, dev: Sequence[Passage]) -> dict[str, dict[str, float]]:
-    """Return thresholds by multi-label set and label id, fitted on `dev`; the form of thresholds.json."""
-    probabilities = predictor.probabilities([passage.text for passage in dev])
-    thresholds = {}
-    for label_set in predictor.taxonomy.sets:
-        if label_set.kind == "multi":
-            gold = [passage.gold.get(label_set.name) for passage in dev]
-            fitted = fit_thresholds(label_set, gold, probabilities[:, predictor.taxonomy.columns[label_set.name]])
-            thresholds[label_set.name] = dict(zip(label_set.ids, fitted, strict=True))
-    return thresholds

@@ -3,6 +3,7 @@
 Library module; no command of its own.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from gikai.baselines import LinearPredictor, load_linear
 from gikai.labels import Taxonomy, load_taxonomy
 from gikai.model import load_model
 from gikai.tokenizer import Tokenizer
@@ -94,11 +96,11 @@ def pool(logits: np.ndarray, owner: np.ndarray, count: int, taxonomy: Taxonomy) 
     return pooled
 
 
-def load_predictor(run: Path, tokens: int = TOKENS) -> TorchPredictor:
+def load_predictor(run: Path, tokens: int = TOKENS) -> TorchPredictor | LinearPredictor:
     """Return the predictor of a finished run; raise InputError where model and taxonomy disagree."""
-    import json
-
     taxonomy = load_taxonomy(run / "taxonomy")
-    model = load_model(run, taxonomy)
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    if record["kind"] == "linear":
+        return load_linear(run / "model", taxonomy)
+    model = load_model(run, taxonomy)
     return TorchPredictor(model, Tokenizer(run / "model"), taxonomy, record["max_length"], tokens)

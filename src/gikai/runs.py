@@ -106,6 +106,13 @@ def open_run(run: Path) -> Path:
     return run
 
 
+def copy_taxonomy(folder: Path, run: Path, names: Iterable[str]) -> None:
+    """Copy the YAML files of the named label sets from a taxonomy folder into `<run>/taxonomy/`."""
+    for name in names:
+        source = next(path for suffix in (".yaml", ".yml") if (path := folder / f"{name}{suffix}").exists())
+        write_text(run / "taxonomy" / f"{name}.yaml", source.read_text(encoding="utf-8"))
+
+
 def provenance() -> dict[str, Any]:
     """Return what is needed to know which code made a result: versions, commit, machine."""
     versions = {}

@@ -1,0 +1,54 @@
+"""Fit a baseline into a run folder that evaluation and prediction treat like any other.
+
+python scripts/baseline.py name=tfidf|majority [run=DIR] [train=FILE] [dev=FILE] [taxonomy=DIR]
+"""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+
+from gikai import runs
+from gikai.baselines import fit_majority, fit_tfidf, load_linear
+from gikai.config import Baseline
+from gikai.dataset import load_labelled
+from gikai.evaluate import dev_thresholds, evaluate_predictor
+from gikai.labels import load_taxonomy
+from gikai.text import NORMALISATION
+
+
+def fit_baseline(config: Baseline) -> Path:
+    """Fit `config.name` on `config.train`, thresholds on `config.dev`, and return the run folder; run.json comes last."""
+    started = time.time()
+    run = Path(config.run)
+    taxonomy = load_taxonomy(Path(config.taxonomy))
+    data = {"train": Path(config.train), "dev": Path(config.dev)}
+    passages = {name: load_labelled(path, taxonomy) for name, path in data.items()}
+    fit = {
+        "tfidf": lambda: fit_tfidf(taxonomy, passages["train"], passages["dev"]),
+        "majority": lambda: fit_majority(taxonomy, passages["train"]),
+    }
+    with runs.locked(run, "fitting a baseline"):
+        runs.copy_taxonomy(Path(config.taxonomy), run, [label_set.name for label_set in taxonomy.sets])
+        runs.write_text(run / "config.yaml", yaml.safe_dump(asdict(config), allow_unicode=True, sort_keys=False))
+        fit[config.name]().save(run / "model")
+        predictor = load_linear(run / "model", taxonomy)
+        thresholds = dev_thresholds(predictor, passages["dev"])
+        runs.write_json(run / "thresholds.json", thresholds)
+        evaluate_predictor(predictor, thresholds, passages["dev"], run / "dev", f"{run.name} on {data['dev'].name}")
+        runs.write_json(
+            run / "run.json",
+            {
+                "name": run.name,
+                "kind": "linear",
+                "baseline": config.name,
+                "normalisation": NORMALISATION,
+                "data": {
+                    name: {"file": str(path), "sha256": runs.sha256(path), "passages": len(passages[name])} for name, path in data.items()
+                },
+                "seconds": round(time.time() - started, 1),
+                **runs.provenance(),
+            },
+        )
+    return run
