@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import gikai
 
+from conftest import gikai
 from gikai.baseline import fit_baseline
 from gikai.baselines import load_linear
 from gikai.config import Baseline, Evaluate
@@ -24,7 +24,11 @@ def taxonomy(root: Path) -> Taxonomy:
 def fitted(name: str, folder: Path, labelled: Path, root: Path) -> Path:
     return fit_baseline(
         Baseline(
-            name=name, run=str(folder), train=str(labelled / "train.jsonl"), dev=str(labelled / "dev.jsonl"), taxonomy=str(root / "data/taxonomy")
+            name=name,
+            run=str(folder),
+            train=str(labelled / "train.jsonl"),
+            dev=str(labelled / "dev.jsonl"),
+            taxonomy=str(root / "data/taxonomy"),
         )
     )
 

@@ -131,7 +131,7 @@ def test_a_folder_in_a_fixed_order_without_hidden_files(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(PLAIN, encoding="utf-8")
     assert [source for source, _ in find_documents(str(tmp_path))] == ["a/c.txt", "b.txt"]
-    assert len(list(iterate(str(tmp_path / "*.txt")))) == 1
+    assert len(list(iterate(find_documents(str(tmp_path / "*.txt"))))) == 1
     with pytest.raises(InputError, match="no such file"):
         find_documents(str(tmp_path / "none"))
 
@@ -144,8 +144,48 @@ def test_dates() -> None:
 
 
 def test_samples_have_every_form(root: Path) -> None:
-    documents = [minutes for _, minutes in iterate(str(root / "data/samples")) if isinstance(minutes, Minutes)]
+    documents = [minutes for _, minutes in iterate(find_documents(str(root / "data/samples"))) if isinstance(minutes, Minutes)]
     assert len(documents) == 3
     assert {minutes.assembly for minutes in documents} == {"榎並市議会", "帆波町議会", "水守県議会"}
     assert all(speech.role for minutes in documents for speech in minutes.speeches)
     assert not any(mark in speech.text for minutes in documents for speech in minutes.speeches for mark in ("○", "◯", "〔", "拍手"))
+
+
+def test_headings_rules_and_times_inside_a_speech_lose_nothing() -> None:
+    text = "○市長（甲野太郎君）　三点申します。\n◎１　電子申請\n利用率は三割です。\n──────\n午後１時　再開\n九月から始めます。\n午後３時　散会\n署名議員\n"
+    assert [s.text for s in read(text).speeches] == ["三点申します。 利用率は三割です。 九月から始めます。"]
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        "（拍手起こる）",
+        "（「異議なし」の声）",
+        "（笑声あり）",
+        "（「議長」と呼ぶ）",
+        "（「賛成」「反対」と呼ぶ者あり）",
+        "〔市長登壇〕",
+        "（拍手する者あり）",
+    ],
+)
+def test_what_stenographers_add_is_taken_out(added: str) -> None:
+    assert [s.text for s in read(f"○市長（甲野太郎君）　前です。{added}後です。").speeches] == ["前です。 後です。"]
+
+
+def test_headers_in_rows_do_not_reach_the_text() -> None:
+    row = json.dumps({"text": "○市長（甲野太郎君）　お答えします。 ○議長（乙山花子君） 次。"}, ensure_ascii=False)
+    (speech,) = read(row + "\n").speeches
+    assert (speech.text, speech.speaker, speech.role) == ("お答えします。", "甲野太郎", "executive_head")
+
+
+def test_rows_without_words_leave_the_ids_of_the_others_alone() -> None:
+    rows = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in ("（拍手）", "窓口を直します。"))
+    assert [s.id for s in read(rows).speeches] == ["x.txt#2"]
+
+
+@pytest.mark.parametrize("data", [b"text\ra\rb", b'{"text": "\\ud800\xe3\x81\x82"}', b'{"text":' + b"[" * 100000])
+def test_odd_tables_are_read_or_rejected(data: bytes) -> None:
+    try:
+        assert all(speech.text.encode() for speech in read_minutes(data, "x").speeches)
+    except InputError as error:
+        assert "\n" not in str(error)  # noqa: PT017

@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from gikai import runs
+from gikai import InputError, runs
 from gikai.labels import LabelSet, Taxonomy
 from gikai.records import Passage
 
@@ -99,6 +99,8 @@ def _vectorizer(**settings: object) -> TfidfVectorizer:
 
 def _targets(label_set: LabelSet, passages: Sequence[Passage]) -> tuple[np.ndarray, np.ndarray]:
     """Return (row numbers of the passages that carry the set, `(those, labels)` of 0 and 1)."""
+    if all(passage.gold.get(label_set.name) is None for passage in passages):
+        raise InputError(f'no passage of train or of dev has "{label_set.field}"; a baseline needs both')
     rows = np.array([index for index, passage in enumerate(passages) if passage.gold.get(label_set.name) is not None], dtype=int)
     return rows, np.array([label_set.encode(passages[index].gold[label_set.name]) for index in rows]).reshape(
         len(rows), len(label_set.labels)
@@ -123,8 +125,8 @@ def _linear(
                 weights[:, k], intercepts[k] = weights[:, k] * -sigmoid.a_, intercepts[k] * -sigmoid.a_ - sigmoid.b_
     else:
         known = dev_targets.argmax(axis=1)
-        regression = LogisticRegression(C=1.0, max_iter=1000).fit(scores, known)
-        if len(regression.classes_) == count and count > 2:
+        if len(np.unique(known)) == count > 2:
+            regression = LogisticRegression(C=1.0, max_iter=1000).fit(scores, known)
             weights, intercepts = weights @ regression.coef_.T, intercepts @ regression.coef_.T + regression.intercept_
     probabilities = label_set.activate(np.asarray(dev_features @ weights) + intercepts).clip(1e-9, 1 - 1e-9)
     of_gold = dev_targets * np.log(probabilities)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from datasketch import MinHash, MinHashLSH
 
 from gikai import InputError
 from gikai.config import CheckData
@@ -18,12 +17,10 @@ from gikai.dataset import parse_passage
 from gikai.labels import Taxonomy, load_taxonomy
 from gikai.minutes import find_documents, parse_header, read_rows, strip_added
 from gikai.minutes.documents import decode
+from gikai.passages import near_duplicates
 from gikai.records import Passage, read_jsonl
 from gikai.text import normalise, quote
 
-SHINGLE = 5
-SIMILAR = 0.8
-CONTAINED = 0.9
 SPAN = 30
 """Characters in a row that a passage may not share with a text of `against`."""
 FORMULA_MEETINGS = 3
@@ -103,25 +100,10 @@ def _texts(entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def _duplicates(entries: Sequence[Entry]) -> Iterator[str]:
-    """Exact and near duplicates: Jaccard similarity of character 5-grams of 0.8, or containment of 0.9.
-
-    MinHash with banding proposes pairs (Broder 1997); the exact sets decide.
-    """
-    index = MinHashLSH(threshold=0.5, num_perm=64)
-    sets: dict[int, set[bytes]] = {}
-    for number, entry in enumerate(entries):
-        grams = {gram.encode() for gram in _grams(_compact(entry.passage.text), SHINGLE)}
-        sketch = MinHash(num_perm=64)
-        sketch.update_batch(grams)
-        for other in index.query(sketch):
-            shared = len(grams & sets[other])
-            jaccard = shared / len(grams | sets[other])
-            contained = shared / max(1, min(len(grams), len(sets[other])))
-            if jaccard >= SIMILAR or contained >= CONTAINED:
-                across = "" if entries[other].split == entry.split else ", across splits"
-                yield f"{entry.where}: near duplicate of {entries[other].where} (Jaccard {jaccard:.2f}{across}): {quote(entry.passage.text)}"
-        index.insert(number, sketch)
-        sets[number] = grams
+    for second, first, jaccard in near_duplicates([entry.passage.text for entry in entries]):
+        across = "" if entries[first].split == entries[second].split else ", across splits"
+        text = quote(entries[second].passage.text)
+        yield f"{entries[second].where}: near duplicate of {entries[first].where} (Jaccard {jaccard:.2f}{across}): {text}"
 
 
 def _assemblies(entries: Sequence[Entry]) -> Iterator[str]:

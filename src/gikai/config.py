@@ -34,6 +34,11 @@ def _exists(name: str, path: str) -> None:
         raise InputError(f"{name}={path}: no such file or folder")
 
 
+def _not_holdout(name: str, path: str) -> None:
+    if Path(path).resolve() == Path(f"{SHIPPED}/holdout.jsonl").resolve():
+        raise InputError(f"{name}={path} is the holdout, which training never opens; use other passages")
+
+
 def _finished(name: str, run: str) -> None:
     if not Path(run).is_dir():
         raise InputError(f"{name}={run}: no such run folder")
@@ -52,6 +57,10 @@ class TaskConfig:
 
     label_sets: list[str] | None = None
 
+    def __post_init__(self) -> None:
+        if self.label_sets == []:
+            raise InputError("task.label_sets is empty; name at least one label set, or null for all")
+
 
 @dataclass
 class ModelConfig:
@@ -66,6 +75,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _within("model.max_length", self.max_length, 16, 8192)
+        _within("model.lr", self.lr, 1e-9, 1)
+        _within("model.head_lr", self.head_lr, 1e-9, 1)
         _at_least("model.epochs", self.epochs, 1)
 
 
@@ -90,7 +101,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _at_least("train.batch_size", self.batch_size, 1)
         _at_least("train.accumulation", self.accumulation, 1)
-        _within("train.warmup", self.warmup, 0, 1)
+        _within("train.warmup", self.warmup, 0, 0.99)
+        _within("train.weight_decay", self.weight_decay, 0, 1)
+        _within("train.seed", self.seed, 0, 2**32 - 1)
+        _at_least("train.patience", self.patience, 1)
         _within("train.layer_decay", self.layer_decay, 0.01, 1)
         _within("train.dropout", self.dropout, 0, 0.9)
         _at_least("train.positive_weight", self.positive_weight, 0.01)
@@ -99,7 +113,7 @@ class TrainConfig:
         for tracker in self.report_to:
             _one_of("train.report_to", tracker, ("tensorboard", "mlflow"))
             if importlib.util.find_spec(tracker) is None:
-                raise InputError(f"train.report_to={tracker} needs the package {tracker}: pip install '.[tracking]'")
+                raise InputError(f"train.report_to={tracker} needs the package {tracker}: pip install -e '.[tracking]'")
 
 
 @dataclass
@@ -118,6 +132,7 @@ class Train:
             raise InputError(f"train and dev are the same file, {self.dev}; thresholds and early stopping need other passages")
         for name, path in (("train", self.train.file), ("dev", self.dev), ("taxonomy", self.taxonomy)):
             _exists(name, path)
+            _not_holdout(name, path)
         if (Path(self.run) / "run.json").exists():
             raise InputError(f"{self.run}: this run is finished; choose another run=… or remove the folder")
 
@@ -153,8 +168,8 @@ class Predict:
     def __post_init__(self) -> None:
         _finished("run", self.run)
         _one_of("format", self.format, ("parquet", "jsonl", "csv"))
-        _one_of("backend", self.backend, ("auto", "torch", "onnx"))
-        _one_of("engine", self.engine, ("local", "ray"))
+        _one_of("backend", self.backend, ("auto", "torch"))
+        _one_of("engine", self.engine, ("local",))
         _at_least("shard", self.shard, 1)
         _at_least("tokens", self.tokens, 512)
 
@@ -173,6 +188,7 @@ class Baseline:
         _one_of("name", self.name, ("tfidf", "majority"))
         for name, path in (("train", self.train), ("dev", self.dev), ("taxonomy", self.taxonomy)):
             _exists(name, path)
+            _not_holdout(name, path)
         if (Path(self.run) / "run.json").exists():
             raise InputError(f"{self.run}: this run is finished; choose another run=… or remove the folder")
 
@@ -300,6 +316,11 @@ def main(command: str, function: Callable[[Any], None]) -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     register()
+    for argument in sys.argv[1:]:
+        if not re.match(r"^(?:-|[+~]{0,2}[A-Za-z_][\w./@]*(?:=|$))", argument) or (
+            argument[:1] != "-" and "=" not in argument and argument[:1] != "~"
+        ):
+            _stop(f"cannot read {argument!r} on the command line; write key=value, and quote values with special characters", sweep=True)
     sweep = any(argument in ("-m", "--multirun") for argument in sys.argv[1:])
     sys.argv[1:] = [override(argument, command, sweep) for argument in sys.argv[1:]]
 

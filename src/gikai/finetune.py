@@ -3,9 +3,11 @@
 python scripts/train.py [task=joint] [model=compact] [train=FILE] [dev=FILE] [taxonomy=DIR] [run=DIR]
 """
 
+import contextlib
 import logging
 import os
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,7 +19,7 @@ import torch
 import yaml
 from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments, set_seed
-from transformers.trainer_callback import PrinterCallback, TrainerCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerCallback
 
 from gikai import InputError, runs
 from gikai.config import Train
@@ -60,7 +62,8 @@ def finetune(config: Train) -> Path:
     taxonomy = load_taxonomy(Path(config.taxonomy)).select(config.task.label_sets)
     data = {"train": Path(config.train.file), "dev": Path(config.dev)}
     passages = {name: load_labelled(path, taxonomy) for name, path in data.items()}
-    with runs.locked(run, "training"):
+    # Under torchrun the first process holds the folder; the others follow it.
+    with runs.locked(run, "training") if int(os.environ.get("RANK", "0")) == 0 else contextlib.nullcontext():
         return _finetune(config, run, taxonomy, data, passages)
 
 
@@ -68,10 +71,11 @@ def _finetune(config: Train, run: Path, taxonomy: Taxonomy, data: dict[str, Path
     started = time.time()
     set_seed(config.train.seed)
     hashes = {name: runs.sha256(path) for name, path in data.items()}
-    _begin(run, config, taxonomy, hashes)
-
+    hashes["taxonomy"] = runs.fingerprint(sorted(path for path in Path(config.taxonomy).iterdir() if path.suffix in (".yaml", ".yml")))
+    # Loaded before the folder is begun: a mistyped checkpoint must not leave a run that another one cannot continue.
     tokenizer = Tokenizer(config.model.path, revision=config.model.revision)
     model = start_model(config.model.path, config.model.revision, taxonomy, config.train.dropout)
+    _begin(run, config, taxonomy, hashes)
     limit = min(config.model.max_length, model.config.max_position_embeddings)
     encoded = {name: Encoded(items, tokenizer, taxonomy, limit) for name, items in passages.items()}
     if encoded["train"].longer:
@@ -126,6 +130,8 @@ def _begin(run: Path, config: Train, taxonomy: Taxonomy, hashes: dict[str, str])
     """Write the run's configuration and taxonomy, or check that an unfinished run was begun with the same."""
     settings = {**asdict(config), "run": str(run), "data_sha256": hashes}
     path = run / "config.yaml"
+    if int(os.environ.get("RANK", "0")) != 0:
+        return
     if path.exists():
         before = yaml.safe_load(path.read_text(encoding="utf-8"))
         changed = sorted(key for key in settings if key != "run" and before.get(key) != settings[key])
@@ -159,6 +165,13 @@ class DevLine(TrainerCallback):
                 if "_f1" in key or "_map" in key or "_accuracy" in key
             )
             log.info("epoch %4.1f  dev score %.3f  (%s)", state.epoch, logs["eval_score"], scores)
+
+
+class QuietProgress(ProgressCallback):
+    """`Trainer`'s bar with rate and time left, without its dictionaries: `DevLine` says what there is to say."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        """Print nothing."""
 
 
 def _trainer(
@@ -198,7 +211,7 @@ def _trainer(
         use_cpu=not torch.accelerator.is_available(),
         remove_unused_columns=False,
         label_names=["labels"],
-        disable_tqdm=True,
+        disable_tqdm=not sys.stderr.isatty(),
         dataloader_pin_memory=torch.cuda.is_available(),
     )
     groups = parameter_groups(model, config.model.lr, config.model.head_lr, settings.layer_decay, settings.weight_decay)
@@ -213,7 +226,9 @@ def _trainer(
         optimizers=(torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, fused=True), None),
         callbacks=[EarlyStoppingCallback(early_stopping_patience=settings.patience), DevLine()],
     )
-    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(PrinterCallback if trainer.args.disable_tqdm else ProgressCallback)
+    if not trainer.args.disable_tqdm:
+        trainer.add_callback(QuietProgress())
     return trainer
 
 

@@ -14,6 +14,23 @@ import yaml
 from gikai import InputError
 
 Kind = Literal["multi", "single"]
+RESERVED = {
+    "id",
+    "text",
+    "n",
+    "cluster",
+    "source",
+    "assembly",
+    "date",
+    "meeting",
+    "speaker",
+    "title",
+    "start",
+    "end",
+    "passage_index",
+    "unpunctuated",
+}
+
 Gold = list[str] | str | None
 """Labels of one passage in one label set: ids (multi), one id (single), or None where it was not annotated."""
 
@@ -159,7 +176,12 @@ def load_taxonomy(folder: Path) -> Taxonomy:
     files = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
     if not files:
         raise InputError(f"{folder}: no *.yaml file here; a taxonomy has one for each label set")
-    return Taxonomy(tuple(_load_set(path) for path in files))
+    sets = tuple(_load_set(path) for path in files)
+    for kind, names in (("name", [s.name for s in sets]), ("field", [s.field for s in sets])):
+        repeated = [name for name in names if names.count(name) > 1]
+        if repeated:
+            raise InputError(f"{folder}: two label sets have the {kind} {repeated[0]!r}")
+    return Taxonomy(sets)
 
 
 def _load_set(path: Path) -> LabelSet:
@@ -169,15 +191,17 @@ def _load_set(path: Path) -> LabelSet:
         raise InputError(f"{path}: not readable as UTF-8 YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a mapping with field, kind and labels")
-    unknown = set(content) - {"field", "kind", "labels", "public_source"}
+    unknown = set(map(str, content)) - {"field", "kind", "labels", "public_source"}
     if unknown:
         raise InputError(f"{path}: unknown key {sorted(unknown)[0]!r}; a label set has field, kind, labels")
     kind = content.get("kind")
     if kind not in ("multi", "single"):
         raise InputError(f"{path}: kind must be multi or single, found {kind!r}")
     field = content.get("field")
-    if not isinstance(field, str) or not field:
-        raise InputError(f"{path}: field must name the key that holds the gold labels, found {field!r}")
+    if not isinstance(field, str) or not field or field in RESERVED or path.stem in RESERVED:
+        raise InputError(
+            f"{path}: field must name the key that holds the gold labels, and neither it nor the file be called {', '.join(sorted(RESERVED))}; found {field!r}"
+        )
     if not isinstance(content.get("labels"), list) or not content["labels"]:
         raise InputError(f"{path}: labels must be a list with at least one label")
     labels = tuple(_label(item, path) for item in content["labels"])
@@ -190,7 +214,12 @@ def _load_set(path: Path) -> LabelSet:
 
 def _label(item: Any, path: Path) -> Label:
     known = {"id", "ja", "en", "source", "group"}
-    if not isinstance(item, dict) or not isinstance(item.get("id"), str) or not set(item) <= known:
+    if (
+        not isinstance(item, dict)
+        or not isinstance(item.get("id"), str)
+        or not set(item) <= known
+        or not all(isinstance(v, str) for v in item.values())
+    ):
         raise InputError(f"{path}: a label is a mapping with an id and any of ja, en, source, group; found {item!r}")
     if "/" in item["id"] or not item["id"].strip():
         raise InputError(f"{path}: label id {item['id']!r} must be non-empty and hold no slash")

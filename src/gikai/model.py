@@ -38,6 +38,10 @@ def start_model(path: str, revision: str | None, taxonomy: Taxonomy, dropout: fl
         )
     except (OSError, ValueError) as error:
         raise InputError(f"model.path={path}: no checkpoint can be loaded from here: {str(error).splitlines()[0]}") from None
+    # A checkpoint that is itself a classifier would bring its own head: labels are learned anew from the data given.
+    for name, parameter in model.named_parameters():
+        if name.startswith("classifier"):
+            nn.init.normal_(parameter, std=model.config.initializer_range if parameter.ndim > 1 else 0.0)
     return model
 
 

@@ -4,7 +4,13 @@ Library module; no command of its own.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 
+from datasketch import MinHash, MinHashLSH
+
+SHINGLE = 5
+SIMILAR = 0.8
+CONTAINED = 0.9
 SENTENCES = 5
 SHORTEST = 80
 AIM = 150
@@ -85,6 +91,28 @@ def passages(text: str, unpunctuated: bool = False) -> list[tuple[int, int]]:
         if len(groups[-2]) + len(rest) <= SENTENCES and rest[-1][1] - groups[-2][0][0] <= LONGEST:
             groups[-2:] = [groups[-2] + rest]
     return [(group[0][0], group[-1][1]) for group in groups]
+
+
+def near_duplicates(texts: Sequence[str]) -> Iterator[tuple[int, int, float]]:
+    """Yield (index, an earlier index, Jaccard similarity) for texts that repeat an earlier one, exactly or nearly.
+
+    Near: Jaccard similarity of character 5-grams of 0.8, or containment of 0.9, white space apart. MinHash with banding
+    proposes pairs (Broder 1997); the exact sets decide.
+    """
+    index = MinHashLSH(threshold=0.5, num_perm=64)
+    sets: dict[int, set[bytes]] = {}
+    for number, text in enumerate(texts):
+        compact = re.sub(r"\s+", "", text)
+        grams = {compact[start : start + SHINGLE].encode() for start in range(max(1, len(compact) - SHINGLE + 1))}
+        sketch = MinHash(num_perm=64)
+        sketch.update_batch(grams)
+        for other in sorted(index.query(sketch)):
+            shared = len(grams & sets[other])
+            jaccard = shared / len(grams | sets[other])
+            if jaccard >= SIMILAR or shared >= CONTAINED * min(len(grams), len(sets[other])):
+                yield number, other, jaccard
+        index.insert(number, sketch)
+        sets[number] = grams
 
 
 def _fits(group: list[tuple[int, int]], span: tuple[int, int]) -> bool:

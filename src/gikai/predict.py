@@ -20,10 +20,10 @@ from gikai import InputError, runs
 from gikai.config import Predict
 from gikai.labels import Taxonomy
 from gikai.minutes import find_documents, iterate
-from gikai.passages import passages
+from gikai.passages import near_duplicates, passages
 from gikai.predictor import Predictor, load_predictor
 from gikai.records import Minutes
-from gikai.runs import fingerprint, model_files, open_run
+from gikai.runs import fingerprint, model_files, open_run, sha256
 from gikai.text import NORMALISATION, quote
 
 log = logging.getLogger(__name__)
@@ -39,11 +39,11 @@ def predict(config: Predict) -> dict[str, Any]:
     started = time.time()
     run, output = open_run(Path(config.run)), Path(config.output)
     files = find_documents(config.input)
-    if config.engine == "ray" or config.backend == "onnx":
-        raise InputError(f"{'engine=ray' if config.engine == 'ray' else 'backend=onnx'} is not built yet; leave it out")
+    if any(path.resolve().is_relative_to(output.resolve()) for _, path in files):
+        raise InputError(f"output={output} holds input files; choose a folder outside of the input")
     settings = {
         "model": fingerprint(model_files(run)),
-        "files": hashlib.sha256("\n".join(f"{source}\t{path.stat().st_size}" for source, path in files).encode()).hexdigest(),
+        "files": hashlib.sha256("\n".join(f"{source}\t{sha256(path)}" for source, path in files).encode()).hexdigest(),
         "normalisation": NORMALISATION,
         "backend": "torch",
         **{key: getattr(config, key) for key in ("format", "drop_duplicates", "shard", "tokens")},
@@ -105,17 +105,21 @@ def _rows(
     seen: set[bytes] = set()
     progress = _progress(len(files))
     with progress:
-        for source, minutes in progress.track(iterate(config.input), total=len(files), description="documents"):
+        for source, minutes in progress.track(iterate(files), total=len(files), description="documents"):
             if isinstance(minutes, InputError):
                 counts["rejected"] += 1
                 rejected.append({"path": source, "reason": str(minutes)})
                 continue
             counts["done"] += 1
             counts["speeches"] += len(minutes.speeches)
-            for row in passage_rows(minutes):
+            rows = list(passage_rows(minutes))
+            # Near repeats are looked for within a document (search results return a paragraph twice), exact ones in the
+            # whole job: twelve bytes a passage is all the memory that this may grow by.
+            near = {number for number, _, _ in near_duplicates([row["text"] for row in rows])}
+            for number, row in enumerate(rows):
                 digest = hashlib.blake2b(row["text"].encode(), digest_size=12).digest()
                 counts["passages"] += 1
-                if digest in seen:
+                if number in near or digest in seen:
                     counts["duplicates"] += 1
                     if config.drop_duplicates:
                         continue

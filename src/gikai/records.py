@@ -73,8 +73,8 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 seen = True
                 try:
                     value = json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise InputError(f"{path}:{number}: not valid JSON: {error.msg} at column {error.colno}") from None
+                except (json.JSONDecodeError, RecursionError) as error:
+                    raise InputError(f"{path}:{number}: not valid JSON: {error}") from None
                 if not isinstance(value, dict):
                     raise InputError(f"{path}:{number}: expected a JSON object, found {type(value).__name__}")
                 yield number, value

@@ -66,8 +66,12 @@ def locked(folder: Path, doing: str) -> Iterator[TextIO]:
 
     Raises InputError when another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w", encoding="utf-8") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / ".lock").open("w", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be used as a folder: {error.strerror}") from None
+    with handle as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -9,8 +9,8 @@ import unicodedata
 NORMALISATION = 1
 """Version of `normalise`, recorded in every run: a run reads only texts normalised as it was trained on."""
 
-# Cc/Cf: control and invisible format characters; they carry no meaning in minutes and split words in MeCab.
-_INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+# Control and invisible format characters, and halves of surrogate pairs; they carry no meaning in minutes and split words in MeCab.
+_INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ud800-\udfff]")
 _SPACES = re.compile(r"\s+")
 
 

@@ -7,7 +7,7 @@ import glob
 import gzip
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from charset_normalizer import from_bytes
@@ -108,9 +108,9 @@ def _bad_share(text: str) -> float:
     return bad / max(1, len(text))
 
 
-def iterate(path: str) -> Iterator[tuple[str, Minutes | InputError]]:
-    """Yield (source, document or why it was rejected) for every file of `path`; one document is in memory at a time."""
-    for source, file in find_documents(path):
+def iterate(documents: Iterable[tuple[str, Path]]) -> Iterator[tuple[str, Minutes | InputError]]:
+    """Yield (source, document or why it was rejected) for what `find_documents` found; one is in memory at a time."""
+    for source, file in documents:
         try:
             yield source, read_minutes(file.read_bytes(), source)
         except InputError as reason:

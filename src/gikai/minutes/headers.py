@@ -25,7 +25,7 @@ _OFFICIAL = re.compile(
     r"(?:[部課局室所館園署校場院係班団]長|センター長|本部長|支所長|次長|参事官?|主幹|主査|主任|主事|係長|補佐|理事|"
     r"[監官]|管理者|消防長|事務長|助役|収入役|出納長|出納員|技師長|所管|担当|専門員|補佐官|教育次長|副参事|医監|代表|委員長|長)$"
 )
-_HEAD = re.compile(r"^(?:知事|都知事|府知事|県知事|市長|町長|村長|区長)(?:職務代理者|職務執行者)?$")
+_HEAD = re.compile(r"^[一-龥々ぁ-んァ-ヶー]{0,7}(?:知事|市長|町長|村長|(?<!行政)(?<!地)区長)(?:職務代理者|職務執行者)?$")
 _MEMBER = re.compile(rf"^(?:議席番号)?[{_DIGITS}]+番(?:議員)?$|議員$|委員$")
 
 # What a title can end with: where a header has no brackets, this is what tells it from an agenda line.
@@ -176,14 +176,18 @@ def _bare(body: str) -> tuple[str | None, str | None, str] | None:
         if number and name[number.end() :]:
             return name[number.end() :], number[1], rest
         return (name, None, rest) if len(name) >= 2 and _NAME.match(name) else None
+    if re.fullmatch(_NUMBER, head):
+        # ○３番　甲野太郎議員　伺います: number, space, name.
+        second, after = _cut(rest)
+        bare = re.sub(r"(?:議員|委員)$", "", _HONORIFIC.sub("", second))
+        if bare != second and bare and _NAME.match(bare):
+            return bare, head, after
     found = _split(head)
     if found is None:
         # ◎戊村 都市計画課長: name, space, title.
         second, after = _cut(rest)
         if 1 <= len(head) <= 8 and _NAME.match(head) and re.search(rf"{_TITLE}$", second) and _is_title(second):
             return head, second, after
-        if re.fullmatch(_NUMBER, head) and second and _HONORIFIC.search(second):
-            return _HONORIFIC.sub("", second), head, after
         return None
     before, title = found
     if before is None and title is not None:

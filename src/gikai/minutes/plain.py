@@ -13,13 +13,14 @@ from gikai.text import normalise
 # Everything that stenographers add to what was said. Applied to normalised text, so brackets are half-width.
 _ADDED = re.compile(
     r"〔[^〕]*〕|【\s*\d+\s*頁\s*】|"
-    r"\((?:拍手|笑声|笑い|発言する者あり|「[^」]*」(?:と呼ぶ者あり|と呼び、?[^)]*|の声あり)|[^()「」]{0,20}(?:登壇|降壇|退席|着席|起立|挙手|入場|退場)[^()]{0,6}|"
-    r"発言する者多し|傍聴席[^()]{0,15}|[^()「」]{0,10}(?:と呼ぶ者あり|呼ぶ者あり))\)|"
+    r"\((?:(?:拍手|笑声|笑い)[^()]{0,10}|発言する者[^()]{0,6}|(?:「[^」]*」[、 ]*)+(?:と呼ぶ(?:者あり)?|と呼び、?[^)]*|の声(?:あり)?)|"
+    r"[^()「」]{0,20}(?:登壇|降壇|退席|着席|起立|挙手|入場|退場)[^()]{0,6}|傍聴席[^()]{0,15}|[^()「」]{0,10}呼ぶ者あり)\)|"
     r"\[[^\[\]]{0,20}(?:登壇|拍手|起立|挙手|呼ぶ者あり)[^\[\]]{0,6}\]|"
     r"「[^」]{1,20}」と呼ぶ者あり"
 )
 _RULE = re.compile(r"^[\s─━―—\-=＝・*＊_‐…~〜]{4,}$")
 _TIME = re.compile(rf"^[{MARKS}\s(（]*(?:午前|午後|正午)[^。]{{0,24}}(?:開議|開会|再開|休憩|散会|閉会|延会|閉議|開議宣告)[)）\s]*$")
+_CLOSED = re.compile(r"散会|閉会|延会|閉議")
 _PAGE_LINE = re.compile(r"^\s*(?:-\s*\d+\s*-|[─―‐－]\s*\d+\s*[─―‐－]|\d{1,4}|【\s*\d+\s*頁\s*】)\s*$")
 _HEADING = re.compile(r"^\s*[△▲■□◇◆●◎]")
 _RESULT_HEAD = re.compile(r"^(?P<assembly>\S{1,20}?(?:議会|都|道|府|県|市|区|町|村))\s+(?P<date>\d{4}-\d{2}-\d{2})\s+(?P<meeting>\S.*)$")
@@ -126,19 +127,19 @@ def read_plain(text: str, source: str) -> Minutes:
         body.clear()
 
     for line, _ in found:
-        if _RULE.match(line) or _TIME.match(line.strip()):
+        # Rules, times, page numbers and headings stand between speeches or within one; what follows is still said by
+        # whoever spoke last, until the next header; after the close, signatures and appendices are nobody's speech.
+        if _CLOSED.search(line) and _TIME.match(line.strip()):
             end()
             header, speaking = None, not titles
             continue
-        if _PAGE_LINE.match(line):
+        if _RULE.match(line) or _TIME.match(line.strip()) or _PAGE_LINE.match(line):
             continue
         for part_header, said in split_headers(line, plenary):
             if part_header:
                 end()
                 header, speaking = part_header, True
             elif _HEADING.match(said):
-                end()
-                header, speaking = None, not titles
                 continue
             body.append(said)
     end()

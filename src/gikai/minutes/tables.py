@@ -9,13 +9,14 @@ import gzip
 import io
 import json
 import lzma
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gikai import InputError
 from gikai.minutes.headers import role_of
-from gikai.minutes.plain import is_plenary, is_unpunctuated, strip_added
+from gikai.minutes.plain import is_plenary, is_unpunctuated, split_headers, strip_added
 from gikai.records import Minutes, Speech
 from gikai.text import normalise
 
@@ -46,10 +47,10 @@ def read_jsonl_text(text: str, source: str) -> Minutes | None:
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             if not rows:
                 return None
-            raise InputError(f"line {number} is not valid JSON: {error.msg}") from None
+            raise InputError(f"line {number} is not valid JSON: {error}") from None
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
             if not rows:
                 return None
@@ -65,7 +66,13 @@ def read_csv_text(text: str, source: str) -> Minutes | None:
     if "text" not in [name.strip().strip('"') for name in first.split(delimiter)]:
         return None
     csv.field_size_limit(10_000_000)
-    rows = [{(key or "").strip(): value for key, value in row.items()} for row in csv.DictReader(io.StringIO(text), delimiter=delimiter)]
+    try:
+        rows = [
+            {(key or "").strip(): value for key, value in row.items()}
+            for row in csv.DictReader(io.StringIO(text, newline=None), delimiter=delimiter)
+        ]
+    except csv.Error as error:
+        raise InputError(f"not a readable CSV table: {error}") from None
     return _minutes(rows, source)
 
 
@@ -85,17 +92,23 @@ def read_parquet(data: bytes, source: str) -> Minutes:
 
 def _minutes(rows: list[dict[str, Any]], source: str) -> Minutes:
     speeches = []
-    for row in rows:
-        said = strip_added(str(row.get("text") or ""))
-        if not said:
-            continue
+    for number, row in enumerate(rows, start=1):
         of_row = {key: _string(row.get(key)) for key in ("id", "assembly", "date", "meeting", "title", "speaker")}
-        title = of_row.pop("title")
+        of_row["id"] = of_row["id"] or f"{source}#{number}"
+        # A header in the text would give the role away; of several speakers, the longest part is kept.
+        plenary = is_plenary(of_row["meeting"], [of_row["title"]] if of_row["title"] else [])
+        header, said = max(split_headers(str(row.get("text") or "").strip(), plenary), key=lambda part: len(part[1]))
+        said = strip_added(said)
+        if not re.search(r"\w", said):
+            continue
+        of_row["speaker"] = of_row["speaker"] or (normalise(header.name) if header and header.name else None)
+        title = of_row.pop("title") or (normalise(header.title) if header and header.title else None)
+        role = role_of(title, plenary) if title or header else None
         speeches.append(
             Speech(
                 text=said,
                 title=title,
-                role=role_of(title, is_plenary(of_row["meeting"], [title])) if title else None,
+                role=role,
                 passages=((0, len(said)),) if len(said) <= PASSAGE else None,
                 unpunctuated=is_unpunctuated(said),
                 **of_row,
