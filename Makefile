@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OFFLINE := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
-.DEFAULT_GOAL := help
+.DEFAULT_GOAL := setup
 .PHONY: help setup demo test test-slow
 
 help:  ## list these targets
