@@ -112,8 +112,12 @@ def test_an_interrupted_job_ends_like_an_uninterrupted_one(
 
 
 def test_foreign_output_and_missing_input_are_refused(run: Path, folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="already holds"):
+    with pytest.raises(InputError, match="holds input files"):
         job(run, folder, folder)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"already holds notes\.txt"):
+        job(run, folder, tmp_path / "other")
     said = gikai("predict", f"run={run}", f"input={tmp_path / 'none'}", f"output={tmp_path / 'out'}")
     assert (said.returncode, said.stderr.count("\n")) == (2, 1)
     assert not (tmp_path / "out").exists()

@@ -20,13 +20,13 @@ from gikai.pretrain import IGNORE, mask_words, pretrain, rate
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty speeches of six sittings, with titles."""
+    """Forty speeches of twenty sittings, with titles."""
     path = tmp_path_factory.mktemp("corpus") / "minutes.jsonl"
     titles = ["議長", "委員", "総務課長", "市長"]
     rows = [
         {
             "assembly": "帆波町議会",
-            "date": f"2024-06-{1 + k % 6:02d}",
+            "date": f"2024-06-{1 + k % 20:02d}",
             "meeting": "総務委員会" if k % 2 else "定例会",
             "title": titles[k % 4],
             "text": f"{k}番目の発言です。保育の電子申込みと窓口の手数料についての質疑です。" * 4,
