@@ -152,7 +152,7 @@ def test_samples_have_every_form(root: Path) -> None:
 
 
 def test_headings_rules_and_times_inside_a_speech_lose_nothing() -> None:
-    text = "○市長（甲野太郎君）　三点申します。\n◎１　電子申請\n利用率は三割です。\n──────\n午後１時　再開\n九月から始めます。\n午後３時　散会\n署名議員\n"
+    text = "○市長（甲野太郎君）　三点申します。\n◎１　電子申請\n利用率は三割です。\n──────\n午後１時　再開\n九月から始めます。\n閉会　午後３時\n署名議員\n"
     assert [s.text for s in read(text).speeches] == ["三点申します。 利用率は三割です。 九月から始めます。"]
 
 

@@ -105,6 +105,7 @@ def test_vocabulary_from_the_corpus(corpus: Path, tiny: Path, tmp_path: Path) ->
     assert tokenizer.unknown not in tokenizer.ids("保育の電子申込みと窓口")
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_weights(corpus: Path, tiny: Path, tmp_path: Path) -> None:
     """SIGKILL as soon as the first checkpoint is there, and again later; then an uninterrupted run to compare with."""
     whole = pretrain(settings(tmp_path / "whole", corpus, tiny, steps=40))
