@@ -107,9 +107,11 @@ def test_train_is_both_a_file_and_a_section() -> None:
     assert override("experiment=x", "train") == "experiment=x"
 
 
-def test_hydra_leaves_nothing_behind(tmp_path: Path) -> None:
-    result = gikai("train", "train.seed=two", cwd=tmp_path)
-    assert result.returncode == 2
+def test_hydra_leaves_nothing_behind(tmp_path: Path, root: Path, labelled: Path) -> None:
+    """Neither a command that stops nor one that runs writes into the working directory."""
+    assert gikai("train", "train.seed=two", cwd=tmp_path).returncode == 2
+    arguments = [f"data={labelled / 'dev.jsonl'}", f"taxonomy={root / 'data/taxonomy'}"]
+    assert gikai("check_data", *arguments, cwd=tmp_path).returncode == 1
     assert list(tmp_path.iterdir()) == []
 
 
