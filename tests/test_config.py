@@ -69,6 +69,8 @@ def test_no_more_yaml_than_promised() -> None:
         (["train", "train.batch_size=0"], "train.batch_size is 0; it must be at least 1"),
         (["train", "model.max_length=5"], "between 16 and 8192"),
         (["train", "dev=data/labelled/train.jsonl"], "train and dev are the same file"),
+        (["train", "train=data/labelled/holdout.jsonl"], "is the holdout, which training never opens"),
+        (["baseline", "name=tfidf", "dev=data/labelled/holdout.jsonl"], "is the holdout, which training never opens"),
         (["train", "train=会議録/令和6年（第2回）, a=b~.jsonl"], "train=会議録/令和6年（第2回）, a=b~.jsonl: no such file"),
         (["train", "'bad"], "cannot read"),
         (["train", "train.report_to=[wandb]"], "train.report_to is 'wandb'; it must be one of tensorboard, mlflow"),

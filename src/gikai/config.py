@@ -34,9 +34,16 @@ def _exists(name: str, path: str) -> None:
         raise InputError(f"{name}={path}: no such file or folder")
 
 
-def _not_holdout(name: str, path: str) -> None:
-    if Path(path).resolve() == Path(f"{SHIPPED}/holdout.jsonl").resolve():
-        raise InputError(f"{name}={path} is the holdout, which training never opens; use other passages")
+def _fit_paths(run: str, train: str, dev: str, taxonomy: str) -> None:
+    """Check what everything that is fitted must hold to: files that are there, no holdout, a run not yet finished."""
+    if Path(train).resolve() == Path(dev).resolve():
+        raise InputError(f"train and dev are the same file, {dev}; thresholds and early stopping need other passages")
+    for name, path in (("train", train), ("dev", dev), ("taxonomy", taxonomy)):
+        _exists(name, path)
+        if Path(path).resolve() == Path(f"{SHIPPED}/holdout.jsonl").resolve():
+            raise InputError(f"{name}={path} is the holdout, which training never opens; use other passages")
+    if (Path(run) / "run.json").exists():
+        raise InputError(f"{run}: this run is finished; choose another run=… or remove the folder")
 
 
 def _finished(name: str, run: str) -> None:
@@ -128,13 +135,7 @@ class Train:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        if Path(self.train.file).resolve() == Path(self.dev).resolve():
-            raise InputError(f"train and dev are the same file, {self.dev}; thresholds and early stopping need other passages")
-        for name, path in (("train", self.train.file), ("dev", self.dev), ("taxonomy", self.taxonomy)):
-            _exists(name, path)
-            _not_holdout(name, path)
-        if (Path(self.run) / "run.json").exists():
-            raise InputError(f"{self.run}: this run is finished; choose another run=… or remove the folder")
+        _fit_paths(self.run, self.train.file, self.dev, self.taxonomy)
 
 
 @dataclass
@@ -186,11 +187,7 @@ class Baseline:
 
     def __post_init__(self) -> None:
         _one_of("name", self.name, ("tfidf", "majority"))
-        for name, path in (("train", self.train), ("dev", self.dev), ("taxonomy", self.taxonomy)):
-            _exists(name, path)
-            _not_holdout(name, path)
-        if (Path(self.run) / "run.json").exists():
-            raise InputError(f"{self.run}: this run is finished; choose another run=… or remove the folder")
+        _fit_paths(self.run, self.train, self.dev, self.taxonomy)
 
 
 @dataclass
