@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from conftest import ROOT, gikai
 from gikai import InputError
 from gikai.config import Pretrain
+from gikai.predictor import load_predictor
 from gikai.pretrain import IGNORE, mask_words, pretrain, rate
 
 
@@ -142,3 +144,16 @@ def test_other_settings_in_an_unfinished_run_are_refused(corpus: Path, tiny: Pat
     with pytest.raises(InputError, match=r"begun with lr=9\.0"):
         pretrain(settings(run, corpus, tiny))
     assert gikai("pretrain", f"corpus={tmp_path / 'none.jsonl'}", f"run={tmp_path / 'x'}").returncode == 2
+
+
+def test_a_teacher_labels_windows_and_the_head_is_learned(corpus: Path, tiny: Path, run: Path, tmp_path: Path) -> None:
+    """Only windows with the word, and a share of others, are read; their labels are the teacher's probabilities."""
+    config = settings(tmp_path / "taught", corpus, tiny, teacher=str(run), keep="電子", others=0.0, length=24, steps=60, validation=0.0)
+    pretrain(config)
+    tokens = tmp_path / "taught" / "tokens"
+    labels, windows = np.load(tokens / "train.labels.npy"), np.load(tokens / "train.windows.npy")
+    predictor = load_predictor(run)
+    assert labels.shape == (len(windows), len(predictor.taxonomy.names))
+    assert 0 < len(windows) < len(np.load(tokens / "train.ids.npy")) // 23
+    record = json.loads((tmp_path / "taught" / "run.json").read_text(encoding="utf-8"))
+    assert record["config"]["teacher"] == str(run)

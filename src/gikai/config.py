@@ -211,7 +211,11 @@ class Pretrain:
     run: str
     corpus: list[str]
     keep: str | None = None
-    """Regular expression: only speeches in which it is found are read."""
+    """Regular expression: only speeches (with a teacher: windows) in which it is found are read."""
+    teacher: str | None = None
+    """A finished run: the pooled [CLS] learns its probabilities too (self-training)."""
+    others: float = 0.1
+    """Share of the windows without `keep` that a teacher labels all the same."""
     init: str | None = None
     vocabulary: str | None = None
     vocabulary_size: int = 16000
@@ -228,6 +232,7 @@ class Pretrain:
     mask_rate: float = 0.2
     bag_weight: float = 0.5
     role_weight: float = 0.5
+    label_weight: float = 1.0
     dropout: float = 0.1
     validation: float = 0.01
     evaluate_every: int = 1000
@@ -239,6 +244,9 @@ class Pretrain:
         _within("length", self.length, 16, 512)
         _within("mask_rate", self.mask_rate, 0.01, 0.9)
         _within("validation", self.validation, 0, 0.5)
+        _within("others", self.others, 0, 1)
+        if self.teacher is not None:
+            _finished("teacher", self.teacher)
         _one_of("precision", self.precision, ("auto", "bf16", "float32"))
         if self.warmup >= self.steps:
             raise InputError(f"warmup ({self.warmup}) must be below steps ({self.steps})")
@@ -255,7 +263,22 @@ SCHEMAS: dict[str, type] = {
     "pretrain": Pretrain,
 }
 
-PATHS = {"run", "data", "output", "input", "dev", "taxonomy", "against", "corpus", "init", "vocabulary", "runs", "train.file", "model.path"}
+PATHS = {
+    "run",
+    "teacher",
+    "data",
+    "output",
+    "input",
+    "dev",
+    "taxonomy",
+    "against",
+    "corpus",
+    "init",
+    "vocabulary",
+    "runs",
+    "train.file",
+    "model.path",
+}
 LISTS = {"data", "against", "corpus", "runs"}
 """Of PATHS, those that take several: `[A,B]`, or one path alone. (`data` is a single path for evaluate and compare.)"""
 

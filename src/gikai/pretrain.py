@@ -23,8 +23,10 @@ from transformers.utils import logging as transformers_logging
 
 from gikai import InputError, runs
 from gikai.config import Pretrain
+from gikai.labels import Taxonomy, load_taxonomy
 from gikai.minutes import read_rows, role_of
 from gikai.model import has_bf16
+from gikai.predictor import Predictor, load_predictor
 from gikai.text import normalise
 from gikai.tokenizer import Tokenizer
 
@@ -144,31 +146,87 @@ class Windows:
         self.ids = np.load(folder / f"{split}.ids.npy", mmap_mode="r")
         self.roles = np.load(folder / f"{split}.roles.npy", mmap_mode="r")
         self.length, self.cls, self.seed = length, cls, seed
-        self.count = max(0, len(self.ids) // (length - 1) - 1)
-        if self.count == 0:
+        count = max(0, len(self.ids) // (length - 1) - 1)
+        if count == 0:
             raise InputError(f"corpus: {len(self.ids)} tokens for {split}; at least {2 * (length - 1)} are needed")
+        self.chosen = np.arange(count)
+        """The windows that are read: all of them, or those that a teacher labelled."""
+        self.labels: np.ndarray | None = None
         self._epoch, self._order, self._offset = -1, np.empty(0, dtype=np.int64), 0
 
-    def batch(self, first: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return ids `(size, length)` and roles `(size,)` of windows `first` to `first + size` of the endless sequence.
+    @property
+    def count(self) -> int:
+        """How many windows one epoch reads."""
+        return len(self.chosen)
 
-        A window's role is that of the speech which holds 70 percent of it or more; -100 where none does.
+    def taught(self, folder: Path, split: str) -> "Windows":
+        """Restrict to the windows that `teach` labelled, and give their labels with each batch."""
+        self.chosen = np.load(folder / f"{split}.windows.npy")
+        self.labels = np.load(folder / f"{split}.labels.npy", mmap_mode="r")
+        return self
+
+    def batch(self, first: int, size: int) -> dict[str, torch.Tensor]:
+        """Return windows `first` to `first + size` of the endless sequence: `ids` `(size, length)`, `roles` `(size,)`, `labels`.
+
+        A window's role is that of the speech which holds 70 percent of it or more; -100 where none does. `labels`
+        `(size, all labels)` are a teacher's probabilities; no column without a teacher. Each epoch cuts the stream at
+        another offset, but for labelled windows, which stay as they were labelled.
         """
         ids = np.empty((size, self.length), dtype=np.int64)
         roles = np.full(size, IGNORE, dtype=np.int64)
+        labels = np.empty((size, 0 if self.labels is None else self.labels.shape[1]), dtype=np.float32)
         ids[:, 0] = self.cls
         for row in range(size):
             epoch, index = divmod(first + row, self.count)
             if epoch != self._epoch:
                 random = np.random.default_rng([self.seed, epoch])
                 self._epoch, self._order, self._offset = epoch, random.permutation(self.count), int(random.integers(self.length - 1))
-            start = int(self._order[index]) * (self.length - 1) + self._offset
+            window = self._order[index]
+            start = int(self.chosen[window]) * (self.length - 1)
+            if self.labels is None:
+                start += self._offset
+            else:
+                labels[row] = self.labels[window]
             ids[row, 1:] = self.ids[start : start + self.length - 1]
-            known = self.roles[start : start + self.length - 1]
-            counts = np.bincount(known[known >= 0], minlength=len(ROLES))
-            if counts.max() >= 0.7 * (self.length - 1):
-                roles[row] = counts.argmax()
-        return torch.from_numpy(ids), torch.from_numpy(roles)
+            roles[row] = _majority(self.roles[start : start + self.length - 1])
+        return {"ids": torch.from_numpy(ids), "roles": torch.from_numpy(roles), "labels": torch.from_numpy(labels)}
+
+
+def _majority(roles: np.ndarray) -> int:
+    """Return the role of 70 percent or more of the tokens, or -100."""
+    counts = np.bincount(roles[roles >= 0], minlength=len(ROLES))
+    return int(counts.argmax()) if counts.max() >= 0.7 * len(roles) else IGNORE
+
+
+def teach(config: Pretrain, windows: Windows, tokenizer: Tokenizer, predictor: Predictor, folder: Path, split: str) -> None:
+    """Write the teacher's probabilities of the windows that are worth its labels to `folder` (self-training).
+
+    Worth them are windows in which `keep` is found, and a share `others` of the rest. Files: {split}.windows.npy
+    (numbers of windows), {split}.labels.npy `(windows, all labels)` float16. Soft labels after Hinton et al. (2015).
+    """
+    pieces = [piece.removeprefix("##") for piece in tokenizer.stock.convert_ids_to_tokens(list(range(len(tokenizer))))]
+    for index in tokenizer.stock.all_special_ids:
+        pieces[index] = " " if index == tokenizer.sep else ""
+    wanted = re.compile(normalise(config.keep)) if config.keep else None
+    random = np.random.default_rng(config.seed)
+    numbers: list[int] = []
+    labels: list[np.ndarray] = []
+    texts: list[str] = []
+    for window in range(windows.count):
+        start = window * (windows.length - 1)
+        text = "".join(pieces[index] for index in windows.ids[start : start + windows.length - 1]).strip()
+        lucky = random.random() < config.others
+        if wanted is None or wanted.search(text) or lucky:
+            numbers.append(window)
+            texts.append(text)
+        if len(texts) == 4096 or (texts and window == windows.count - 1):
+            labels.append(predictor.probabilities(texts).astype(np.float16))
+            texts = []
+    if not numbers:
+        raise InputError(f"keep: {config.keep!r} is found in no window of {split}")
+    np.save(folder / f"{split}.labels.npy", np.concatenate(labels))
+    np.save(folder / f"{split}.windows.npy", np.array(numbers))
+    log.info("%s: %d of %d windows labelled by %s", split, len(numbers), windows.count, config.teacher)
 
 
 def piece_weights(windows: Windows, vocabulary: int, special: torch.Tensor) -> torch.Tensor:
@@ -188,24 +246,28 @@ def piece_weights(windows: Windows, vocabulary: int, special: torch.Tensor) -> t
 
 
 class Objectives(nn.Module):
-    """A stock `BertForPreTraining` and three losses: masked words; and from the pooled [CLS], words and role.
+    """A stock `BertForPreTraining` and its losses: masked words; and from the pooled [CLS], words, role and a teacher's labels.
 
-    The pooled vector predicts the window's content words (a bag, weighted by inverse document frequency) and the
-    speaker's role from the header. Masked-language modelling alone leaves [CLS] and its pooler untrained, and they are
-    what the stock classifier reads.
+    The pooled vector predicts the window's content words (a bag, weighted by inverse document frequency), the speaker's
+    role from the header, and the labels of a teacher where there is one. Masked-language modelling alone leaves [CLS]
+    and its pooler untrained, and they are what the stock classifier reads.
     """
 
-    def __init__(self, bert: BertForPreTraining, weights: torch.Tensor) -> None:
+    def __init__(self, bert: BertForPreTraining, weights: torch.Tensor, taxonomy: Taxonomy | None = None) -> None:
         super().__init__()
         self.bert = bert
         width = bert.config.hidden_size
         self.bag = nn.Linear(width, width)
         self.role = nn.Linear(width, len(ROLES))
+        self.taxonomy = taxonomy
+        self.label = nn.Linear(width, len(taxonomy.names)) if taxonomy else None
         self.weights: torch.Tensor
         self.register_buffer("weights", weights, persistent=False)
 
-    def forward(self, inputs: torch.Tensor, targets: torch.Tensor, ids: torch.Tensor, roles: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the losses `mlm`, `bag`, `role` and the counts of right guesses, each a scalar."""
+    def forward(
+        self, inputs: torch.Tensor, targets: torch.Tensor, ids: torch.Tensor, roles: torch.Tensor, labels: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Return the losses `mlm`, `bag`, `role`, `label` and the counts of right guesses, each a scalar."""
         encoded = self.bert.bert(input_ids=inputs)
         chosen = targets != IGNORE
         # Only the hidden pieces are scored: at 20 percent this saves most of the vocabulary's matrix product.
@@ -224,11 +286,27 @@ class Objectives(nn.Module):
             "mlm": mlm,
             "bag": bag_loss.mean(),
             "role": role,
+            "label": self._label_loss(pooled, labels),
             "mlm_right": (logits.argmax(dim=1) == wanted).sum(),
             "mlm_count": chosen.sum(),
             "role_right": (role_logits.argmax(dim=1) == roles).sum(),
             "role_count": known,
         }
+
+    def _label_loss(self, pooled: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy against the teacher's soft labels, summed over the labels of a set, averaged over windows; 0 without one."""
+        if self.taxonomy is None or self.label is None:
+            return pooled.new_zeros(())
+        logits = self.label(pooled).float()
+        loss = logits.sum() * 0.0
+        for label_set in self.taxonomy.sets:
+            columns = self.taxonomy.columns[label_set.name]
+            if label_set.kind == "multi":
+                each = nn.functional.binary_cross_entropy_with_logits(logits[:, columns], labels[:, columns], reduction="none").sum(dim=1)
+            else:
+                each = nn.functional.cross_entropy(logits[:, columns], labels[:, columns], reduction="none")
+            loss = loss + each.mean()
+        return loss
 
 
 def _fresh_or_loaded(config: Pretrain, tokenizer: Tokenizer) -> BertForPreTraining:
@@ -283,21 +361,31 @@ def pretrain(config: Pretrain) -> Path:
     tokenizer = _tokenizer(config, corpus, run)
     if rank == 0 and not (run / "tokens").exists():
         log.info("tokenising %s", ", ".join(config.corpus))
-        tokenise(corpus, tokenizer, config.validation, run / "tokens", config.keep)
+        # A teacher chooses among windows, so all speeches are cut into windows for it.
+        tokenise(corpus, tokenizer, config.validation, run / "tokens", None if config.teacher else config.keep)
     _wait()
     train = Windows(run / "tokens", "train", config.length, tokenizer.cls, config.seed)
     validation = Windows(run / "tokens", "validation", config.length, tokenizer.cls, 0) if config.validation else None
+    weights = piece_weights(train, len(tokenizer), _special(tokenizer))
+    taxonomy = None
+    if config.teacher:
+        taxonomy = load_taxonomy(Path(config.teacher) / "taxonomy")
+        for split, windows in (("train", train), ("validation", validation)):
+            if windows is not None:
+                if rank == 0 and not (run / "tokens" / f"{split}.windows.npy").exists():
+                    teach(config, windows, tokenizer, load_predictor(Path(config.teacher)), run / "tokens", split)
+                _wait()
+                windows.taught(run / "tokens", split)
     continues = torch.tensor(tokenizer.continues())
-    special = torch.zeros(len(tokenizer), dtype=torch.bool)
-    special[tokenizer.stock.all_special_ids] = True
+    special = _special(tokenizer)
 
     torch.manual_seed(config.seed)
-    objectives = Objectives(_fresh_or_loaded(config, tokenizer), piece_weights(train, len(tokenizer), special)).to(device)
+    objectives = Objectives(_fresh_or_loaded(config, tokenizer), weights, taxonomy).to(device)
     optimizer = torch.optim.AdamW(_groups(objectives, config.weight_decay), lr=config.lr, betas=(0.9, 0.98), eps=1e-6, fused=True)
     step = _restore(run, objectives, optimizer)
     parallel: nn.Module = nn.parallel.DistributedDataParallel(objectives) if world > 1 else objectives
     bf16 = config.precision == "bf16" or (config.precision == "auto" and has_bf16())
-    weight = {"mlm": 1.0, "bag": config.bag_weight, "role": config.role_weight}
+    weight = {"mlm": 1.0, "bag": config.bag_weight, "role": config.role_weight, "label": config.label_weight if taxonomy else 0.0}
     tokens_a_step = config.batch_size * config.accumulation * config.length
     clock, clock_step = time.time(), step
     while step < config.steps:
@@ -311,10 +399,10 @@ def pretrain(config: Pretrain) -> Path:
         for part in range(config.accumulation):
             size = config.batch_size // world
             first = (step * config.accumulation + part) * config.batch_size + rank * size
-            ids, roles = train.batch(first, size)
-            inputs, targets = mask_words(ids, continues, special, config.mask_rate, tokenizer.mask, generator)
+            batch = train.batch(first, size)
+            inputs, targets = mask_words(batch["ids"], continues, special, config.mask_rate, tokenizer.mask, generator)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                losses = parallel(inputs.to(device), targets.to(device), ids.to(device), roles.to(device))
+                losses = parallel(inputs.to(device), targets.to(device), **{name: value.to(device) for name, value in batch.items()})
             loss = torch.stack([weight[name] * losses[name] for name in weight]).sum() / config.accumulation
             loss.backward()
             for name in weight:
@@ -366,14 +454,14 @@ def evaluate_mlm(
     totals: dict[str, float] = {}
     batches = 0
     for first in range(0, min(windows.count, VALIDATION_WINDOWS), 32):
-        ids, roles = windows.batch(first, min(32, windows.count - first))
-        inputs, targets = mask_words(ids, continues, special, config.mask_rate, mask_id, generator)
+        batch = windows.batch(first, min(32, windows.count - first))
+        inputs, targets = mask_words(batch["ids"], continues, special, config.mask_rate, mask_id, generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            losses = objectives(inputs.to(device), targets.to(device), ids.to(device), roles.to(device))
+            losses = objectives(inputs.to(device), targets.to(device), **{name: value.to(device) for name, value in batch.items()})
         for name, value in losses.items():
             totals[name] = totals.get(name, 0.0) + float(value)
         batches += 1
-    mean = {f"{name}_loss": totals[name] / batches for name in ("mlm", "bag", "role")}
+    mean = {f"{name}_loss": totals[name] / batches for name in ("mlm", "bag", "role", *(["label"] if objectives.taxonomy else []))}
     return {
         **mean,
         "mlm_accuracy": totals["mlm_right"] / max(1.0, totals["mlm_count"]),
@@ -390,6 +478,12 @@ def _tokenizer(config: Pretrain, corpus: list[Path], run: Path) -> Tokenizer:
         log.info("training a vocabulary of %d pieces", config.vocabulary_size)
         train_vocabulary(corpus, config.vocabulary_size, folder)
     return Tokenizer(folder)
+
+
+def _special(tokenizer: Tokenizer) -> torch.Tensor:
+    special = torch.zeros(len(tokenizer), dtype=torch.bool)
+    special[tokenizer.stock.all_special_ids] = True
+    return special
 
 
 def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
