@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, BertConfig, BertForMaskedLM, Trainer, TrainingArguments
 
 from conftest import ROOT, gikai
 from gikai import InputError
 from gikai.config import Pretrain
+from gikai.labels import Label, LabelSet, Taxonomy
+from gikai.model import has_bf16, start_model
 from gikai.predictor import load_predictor
 from gikai.pretrain import IGNORE, mask_words, pretrain, rate
 
@@ -157,3 +160,58 @@ def test_a_teacher_labels_windows_and_the_head_is_learned(corpus: Path, tiny: Pa
     assert 0 < len(windows) < len(np.load(tokens / "train.ids.npy")) // 23
     record = json.loads((tmp_path / "taught" / "run.json").read_text(encoding="utf-8"))
     assert record["config"]["teacher"] == str(run)
+
+    # The head that was learned is a stock classifier's, and fine-tuning goes on from the labels it knows by name.
+    head = AutoModelForSequenceClassification.from_pretrained(tmp_path / "taught" / "model", dtype=torch.float32)
+    taxonomy = predictor.taxonomy
+    assert list(head.config.id2label.values()) == taxonomy.names
+    fewer = Taxonomy((taxonomy.sets[1], LabelSet("own", "own", "multi", (Label("new"),))))
+    model = start_model(str(tmp_path / "taught" / "model"), None, fewer, dropout=0.1)
+    known = taxonomy.columns[taxonomy.sets[1].name]
+    assert torch.equal(model.classifier.weight[:-1], head.classifier.weight[known])
+    assert list(model.config.id2label.values()) == fewer.names
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_faster_than_a_plain_trainer(root: Path, tmp_path: Path) -> None:
+    """Tokens a second beside `Trainer` with `BertForMaskedLM`: same shape, same batches, both bf16 where the machine has it.
+
+    The ratio is printed (`pytest -s -m slow -k plain_trainer`); rounds are interleaved, since machines are noisy.
+    """
+    length, size, steps, rounds = 128, 16, 12, 3
+    shape = BertConfig(vocab_size=16000, hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024)
+    ids = torch.randint(5, 16000, (size * steps, length), generator=torch.Generator().manual_seed(0))
+    continues, special = torch.zeros(16000, dtype=torch.bool), torch.arange(16000) < 5
+
+    def plain() -> float:
+        def collate(rows: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+            inputs, labels = mask_words(torch.stack(rows), continues, special, 0.2, 4, torch.Generator().manual_seed(0))
+            return {"input_ids": inputs, "labels": labels}
+
+        arguments = TrainingArguments(
+            str(tmp_path), per_device_train_batch_size=size, max_steps=steps, bf16=has_bf16(), use_cpu=not torch.cuda.is_available(),
+            save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True, dataloader_pin_memory=False,
+        )  # fmt: skip
+        trainer = Trainer(BertForMaskedLM(shape), arguments, train_dataset=list(ids), data_collator=collate)
+        started = time.perf_counter()
+        trainer.train()
+        return ids.numel() / (time.perf_counter() - started)
+
+    def ours(number: int) -> float:
+        folder = tmp_path / f"ours{number}"
+        (folder / "tokens").mkdir(parents=True)
+        stream = folder / "tokens" / "train.ids.npy"
+        np.save(stream, ids.numpy().astype(np.uint16).ravel())
+        np.save(folder / "tokens" / "train.roles.npy", np.zeros(ids.numel(), dtype=np.int8))
+        config = Pretrain(
+            run=str(folder), corpus=[str(stream)], vocabulary=str(root / "data/pretrained/compact"), length=length, batch_size=size,
+            steps=steps, warmup=1, validation=0.0, save_every=steps + 1,
+        )  # fmt: skip
+        started = time.perf_counter()
+        pretrain(config)
+        return ids.numel() / (time.perf_counter() - started)
+
+    ratios = sorted(ours(number) / plain() for number in range(rounds))
+    print(f"tokens a second, gikai / Trainer: median {np.median(ratios):.2f}, {ratios[0]:.2f} to {ratios[-1]:.2f} over {rounds} rounds")
+    assert np.median(ratios) > 1.2

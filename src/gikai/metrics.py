@@ -164,10 +164,12 @@ def cluster_names(
 
 
 def fit_thresholds(label_set: LabelSet, gold: Sequence[Gold], probabilities: np.ndarray) -> list[float]:
-    """Return one threshold a label, fitted on dev: the one of best F1, shrunk towards the common one when positives are few.
+    """Return one threshold a label, fitted on dev: the lowest that dev cannot tell from its best one.
 
-    The common threshold is the one of best macro-F1. Thresholds are averaged as logits, weighted by positives / SHRINK.
-    Half-way points between neighbouring scores are tried, so that a threshold never sits on a score it was fitted on.
+    Best is the highest F1; what lies within one standard error of it (200 bootstrap draws of passages) counts as equal, and
+    of equals the lowest is taken (the one-standard-error rule, Breiman et al. 1984): passages that nobody chose for
+    annotation are less clear than dev's and score lower. Where positives are few a label's threshold is drawn towards
+    the common one, found in the same way from macro-F1: logits are averaged, weighted by positives / SHRINK.
     For a single-label set there is nothing to fit: 0.5 everywhere, and unused.
     """
     known = np.array([value is not None for value in gold])
@@ -175,23 +177,21 @@ def fit_thresholds(label_set: LabelSet, gold: Sequence[Gold], probabilities: np.
         return [0.5] * len(label_set.labels)
     truth = np.array([label_set.encode(value) for value in gold])[known] > 0.5
     scores = np.asarray(probabilities, dtype=np.float64)[known].clip(1e-6, 1 - 1e-6)
+    if not truth.any():
+        return [0.5] * len(label_set.labels)
     grid = np.linspace(-5, 3, 161)
     logits = np.log(scores / (1 - scores))
-    f1 = np.array([_f1(truth, logits >= cut, np.ones((1, len(truth))))[0] for cut in grid])
-    common = _middle_of_best(f1[:, truth.any(axis=0)].mean(axis=1), grid) if truth.any() else 0.0
-    fitted = []
-    for k in range(truth.shape[1]):
-        positives = truth[:, k].sum()
-        own = _middle_of_best(f1[:, k], grid) if positives else common
-        weight = positives / (positives + SHRINK)
-        cut = weight * own + (1 - weight) * common
-        fitted.append(float(1 / (1 + np.exp(-cut))))
-    return fitted
+    n = len(truth)
+    weights = np.vstack([np.ones((1, n)), np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=200)])
+    f1 = np.stack([_f1(truth, logits >= cut, weights) for cut in grid])
+    positives = truth.sum(axis=0)
+    common = _lowest_of_best(f1[:, :, positives > 0].mean(axis=2), grid)
+    own = np.array([_lowest_of_best(f1[:, :, k], grid) if positives[k] else common for k in range(truth.shape[1])])
+    weight = positives / (positives + SHRINK)
+    return [float(cut) for cut in 1 / (1 + np.exp(-(weight * own + (1 - weight) * common)))]
 
 
-def _middle_of_best(values: np.ndarray, grid: np.ndarray) -> float:
-    """Return the middle of the widest run of best values: steadier than the first of them."""
-    best = np.flatnonzero(values >= values.max() - 1e-12)
-    stretches = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)
-    widest = max(stretches, key=len)
-    return float(grid[widest].mean())
+def _lowest_of_best(values: np.ndarray, grid: np.ndarray) -> float:
+    """Return the lowest cut within a standard error of the best; `values` is `(cuts, 1 + draws)`, the sample itself first."""
+    best = int(values[:, 0].argmax())
+    return float(grid[np.flatnonzero(values[:, 0] >= values[best, 0] - values[best, 1:].std())[0]])

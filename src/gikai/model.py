@@ -17,13 +17,16 @@ from gikai.labels import Taxonomy, check_id2label
 
 
 def start_model(path: str, revision: str | None, taxonomy: Taxonomy, dropout: float) -> PreTrainedModel:
-    """Return a classifier on the encoder at `path` (folder or Hub name) with a fresh linear layer over all labels.
+    """Return a classifier on the encoder at `path` (folder or Hub name) with a linear layer over all labels.
 
-    Its `id2label` are the taxonomy's column names. Raises InputError when no checkpoint can be loaded from `path`.
+    Its `id2label` are the taxonomy's column names. Labels that the checkpoint's own head knows by that name keep what it
+    learned of them (`pretrain.py teacher=…` leaves such a head); all others start afresh. Raises InputError when no
+    checkpoint can be loaded from `path`.
     """
     names = taxonomy.names
     _quiet()
     try:
+        before = AutoConfig.from_pretrained(path, revision=revision).id2label or {}
         config = AutoConfig.from_pretrained(
             path,
             revision=revision,
@@ -34,14 +37,20 @@ def start_model(path: str, revision: str | None, taxonomy: Taxonomy, dropout: fl
         )
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
         model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-            path, revision=revision, config=config, dtype=torch.float32
+            path, revision=revision, config=config, dtype=torch.float32, ignore_mismatched_sizes=True
         )
     except (OSError, ValueError) as error:
         raise InputError(f"model.path={path}: no checkpoint can be loaded from here: {str(error).splitlines()[0]}") from None
-    # A checkpoint that is itself a classifier would bring its own head: labels are learned anew from the data given.
     for name, parameter in model.named_parameters():
         if name.startswith("classifier"):
             nn.init.normal_(parameter, std=model.config.initializer_range if parameter.ndim > 1 else 0.0)
+    known = {names.index(name): int(index) for index, name in before.items() if name in names}
+    if known:
+        head = AutoModelForSequenceClassification.from_pretrained(path, revision=revision, dtype=torch.float32).classifier
+        if isinstance(head, nn.Linear) and isinstance(model.classifier, nn.Linear):
+            with torch.no_grad():
+                model.classifier.weight[list(known)] = head.weight[list(known.values())]
+                model.classifier.bias[list(known)] = head.bias[list(known.values())]
     return model
 
 
