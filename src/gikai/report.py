@@ -30,7 +30,7 @@ HEADLINES = {
 SLICED = ("macro_f1", "map", "accuracy")
 ERRORS = 1000
 """Errors that the page lists: more would make it slow on a phone. The page says so where there are more."""
-FAINT = 0.05
+FAINT = 0.1
 """Words of less than this share of the strongest word's weight are not marked."""
 PAGE = Environment(loader=PackageLoader("gikai", "page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
@@ -47,7 +47,7 @@ def summary(metrics: dict[str, Any]) -> str:
                 lines.append(f"  {title:<24}{_scored(of_set, key)}")
                 for other in metrics.get("compared", []):
                     if key in other.get(name, {}):
-                        lines.append(f"    {other['run']:<22}{_scored(other[name], key)}")
+                        lines.append(f"    {other['run']:<20}  {_scored(other[name], key)}")
     return "\n".join(lines)
 
 
