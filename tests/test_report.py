@@ -66,6 +66,7 @@ def enriched(metrics: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, An
             "abstain": {"curve": [{"coverage": share, "precision": 1 - share / 3, "threshold": 0.5} for share in (0.2, 0.6, 1.0)]},
         }
     metrics[TOPIC.name]["empty_f1"] = 0.777
+    metrics[ROLE.name]["groups_f1"] = {IMAGE: {"f1": 0.456, "within": None}, "執行部": {"f1": 0.8, "within": 0.654}}
     metrics["compared"] = [{"run": f"runs/{SCRIPT}", TOPIC.name: {"macro_f1": 0.123, "ci": {"macro_f1": [0.101, 0.145]}}}]
     slices = [
         {
@@ -78,7 +79,7 @@ def enriched(metrics: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, An
             "slice": "changed",
             "value": "half-width",
             "n": 40,
-            ROLE.name: {"macro_f1": 0.5, "accuracy": 0.6, "change": {"macro_f1": -0.0312}},
+            ROLE.name: {"macro_f1": 0.5, "accuracy": 0.6, "change": {"macro_f1": -0.0312, "ci": {"macro_f1": [-0.05, 0.012]}}},
         },
     ]
     return metrics, slices
@@ -130,7 +131,7 @@ def test_every_section_is_there_and_reachable(full: BeautifulSoup) -> None:
     text = full.get_text(" ", strip=True)
     for words in ("Scores", "Every label", "Confusion", "Precision and recall", "Can the probabilities be trusted?", "Slices", "Errors"):
         assert words in [heading.get_text() for heading in full.find_all(["h2", "h3"])], words
-    for number in ("0.777", "0.123", "[0.101, 0.145]", "0.111", "0.022", "[0.400, 0.610]", "-0.031"):
+    for number in ("0.777", "0.123", "[0.101, 0.145]", "0.111", "0.022", "[0.400, 0.610]", "-0.031 [-0.050, +0.012]", "0.456", "0.654"):
         assert number in text, number
     for link in full.select("nav a"):
         assert full.find(id=link["href"].removeprefix("#")), link
