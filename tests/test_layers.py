@@ -13,6 +13,7 @@ LAYERS = [
     {"finetune", "pretrain", "predict", "export", "checks", "baseline"},
     {"evaluate"},
     {"report"},
+    {"plots"},
     {"predictor"},
     {"model", "baselines"},
     {"minutes", "passages", "dataset", "metrics", "tokenizer"},
@@ -51,7 +52,7 @@ def test_an_upward_import_would_be_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["minutes", "passages", "dataset", "metrics", "report", "config", "labels", "records", "text", "runs", "checks"]
+    "module", ["minutes", "passages", "dataset", "metrics", "plots", "report", "config", "labels", "records", "text", "runs", "checks"]
 )
 def test_light_modules_do_without_torch(module: str) -> None:
     code = f"import sys, gikai.{module}; assert not {{'torch', 'transformers'}} & set(sys.modules)"
