@@ -1,6 +1,6 @@
 """Fit a baseline into a run folder that evaluation and prediction treat like any other.
 
-python scripts/baseline.py name=tfidf|majority [run=DIR] [train=FILE] [dev=FILE] [taxonomy=DIR]
+python scripts/baseline.py name=majority|keywords|tfidf [run=DIR] [train=FILE] [dev=FILE] [taxonomy=DIR] [keywords=FILE]
 """
 
 import time
@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from gikai import runs
-from gikai.baselines import fit_majority, fit_tfidf, load_linear
+from gikai.baselines import fit_keywords, fit_majority, fit_tfidf, load_linear
 from gikai.config import Baseline
 from gikai.dataset import load_labelled
 from gikai.evaluate import dev_thresholds, evaluate_predictor
@@ -19,13 +19,19 @@ from gikai.text import NORMALISATION
 
 
 def fit_baseline(config: Baseline) -> Path:
-    """Fit `config.name` on `config.train`, thresholds on `config.dev`, and return the run folder; run.json comes last."""
+    """Fit `config.name` on `config.train`, thresholds on `config.dev`, and return the run folder; run.json comes last.
+
+    Keyword rules learn nothing from `config.train`: they are read from `config.keywords` and calibrated on `config.dev`.
+    """
     started = time.time()
     run = Path(config.run)
     taxonomy = load_taxonomy(Path(config.taxonomy))
     data = {"train": Path(config.train), "dev": Path(config.dev)}
+    if config.name == "keywords":
+        del data["train"]
     passages = {name: load_labelled(path, taxonomy) for name, path in data.items()}
     fit = {
+        "keywords": lambda: fit_keywords(Path(config.keywords), taxonomy, passages["dev"]),
         "tfidf": lambda: fit_tfidf(taxonomy, passages["train"], passages["dev"]),
         "majority": lambda: fit_majority(taxonomy, passages["train"]),
     }
@@ -41,7 +47,7 @@ def fit_baseline(config: Baseline) -> Path:
             run / "run.json",
             {
                 "name": run.name,
-                "kind": "linear",
+                "kind": "keywords" if config.name == "keywords" else "linear",
                 "baseline": config.name,
                 "normalisation": NORMALISATION,
                 "data": {

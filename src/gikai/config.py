@@ -184,10 +184,14 @@ class Baseline:
     train: str = f"{SHIPPED}/train.jsonl"
     dev: str = f"{SHIPPED}/dev.jsonl"
     taxonomy: str = "data/taxonomy"
+    keywords: str = "data/keywords.yaml"
+    """The rules of name=keywords."""
 
     def __post_init__(self) -> None:
-        _one_of("name", self.name, ("tfidf", "majority"))
+        _one_of("name", self.name, ("majority", "keywords", "tfidf"))
         _fit_paths(self.run, self.train, self.dev, self.taxonomy)
+        if self.name == "keywords":
+            _exists("keywords", self.keywords)
 
 
 @dataclass
@@ -255,7 +259,22 @@ SCHEMAS: dict[str, type] = {
     "pretrain": Pretrain,
 }
 
-PATHS = {"run", "data", "output", "input", "dev", "taxonomy", "against", "corpus", "init", "vocabulary", "runs", "train.file", "model.path"}
+PATHS = {
+    "run",
+    "data",
+    "output",
+    "input",
+    "dev",
+    "taxonomy",
+    "against",
+    "corpus",
+    "init",
+    "vocabulary",
+    "runs",
+    "keywords",
+    "train.file",
+    "model.path",
+}
 LISTS = {"data", "against", "corpus", "runs"}
 """Of PATHS, those that take several: `[A,B]`, or one path alone. (`data` is a single path for evaluate and compare.)"""
 
