@@ -15,7 +15,7 @@ LAYERS = [
     {"report"},
     {"predictor"},
     {"model", "baselines"},
-    {"minutes", "passages", "dataset", "metrics", "tokenizer"},
+    {"minutes", "passages", "dataset", "metrics", "calibration", "slices", "attributions", "tokenizer"},
     {"config", "labels", "records", "text", "runs"},
 ]
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "gikai"
@@ -51,7 +51,23 @@ def test_an_upward_import_would_be_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["minutes", "passages", "dataset", "metrics", "report", "config", "labels", "records", "text", "runs", "checks"]
+    "module",
+    [
+        "minutes",
+        "passages",
+        "dataset",
+        "metrics",
+        "calibration",
+        "slices",
+        "attributions",
+        "report",
+        "config",
+        "labels",
+        "records",
+        "text",
+        "runs",
+        "checks",
+    ],
 )
 def test_light_modules_do_without_torch(module: str) -> None:
     code = f"import sys, gikai.{module}; assert not {{'torch', 'transformers'}} & set(sys.modules)"

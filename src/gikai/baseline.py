@@ -13,7 +13,7 @@ from gikai import runs
 from gikai.baselines import fit_keywords, fit_majority, fit_tfidf, load_linear
 from gikai.config import Baseline
 from gikai.dataset import load_labelled
-from gikai.evaluate import dev_thresholds, evaluate_predictor
+from gikai.evaluate import fit_on_dev
 from gikai.labels import load_taxonomy
 from gikai.text import NORMALISATION
 
@@ -40,9 +40,7 @@ def fit_baseline(config: Baseline) -> Path:
         runs.write_text(run / "config.yaml", yaml.safe_dump(asdict(config), allow_unicode=True, sort_keys=False))
         fit[config.name]().save(run / "model")
         predictor = load_linear(run / "model", taxonomy)
-        thresholds = dev_thresholds(predictor, passages["dev"])
-        runs.write_json(run / "thresholds.json", thresholds)
-        evaluate_predictor(predictor, thresholds, passages["dev"], run / "dev", f"{run.name} on {data['dev'].name}")
+        fit_on_dev(run, predictor, passages["dev"], f"{run.name} on {data['dev'].name}")
         runs.write_json(
             run / "run.json",
             {

@@ -145,10 +145,17 @@ class Evaluate:
     run: str
     data: str = f"{SHIPPED}/holdout.jsonl"
     output: str | None = None
+    baselines: list[str] = field(default_factory=list)
+    """Other runs whose scores on the same passages stand beside this run's."""
+    words: int = 60
+    """Passages with a wrong label whose words are weighed (attributions.json); 0: none."""
 
     def __post_init__(self) -> None:
         _finished("run", self.run)
         _exists("data", self.data)
+        for run in self.baselines:
+            _finished("baselines", run)
+        _at_least("words", self.words, 0)
 
 
 @dataclass
@@ -271,12 +278,13 @@ PATHS = {
     "init",
     "vocabulary",
     "runs",
+    "baselines",
     "keywords",
     "train.file",
     "model.path",
 }
-LISTS = {"data", "against", "corpus", "runs"}
-"""Of PATHS, those that take several: `[A,B]`, or one path alone. (`data` is a single path for evaluate and compare.)"""
+LISTS = {"data", "against", "corpus", "runs", "baselines"}
+"""Of PATHS, those that take several: `[A,B]`, or one path alone. (`data` is a single path for evaluate.)"""
 
 
 def register() -> None:
