@@ -10,7 +10,7 @@ import pytest
 
 LAYERS = [
     {"cluster"},
-    {"finetune", "pretrain", "predict", "export", "checks", "baseline"},
+    {"finetune", "pretrain", "predict", "export", "checks", "baseline", "compare"},
     {"evaluate"},
     {"report"},
     {"predictor"},

@@ -22,17 +22,18 @@ def words(text: str) -> list[tuple[int, int]]:
     Runs of nouns are one word (電子申請, マイナンバーカード), since taking out half of one leaves the other to be read.
     """
     spans: list[tuple[int, int]] = []
-    position, noun, prefixed = 0, False, False
+    position, before, noun = 0, ("", ""), False
     for surface, part, kind in _morphemes(text):
         start = text.index(surface, position)
         position = start + len(surface)
-        leans = part in _FUNCTION or kind == "非自立可能"
-        joins = spans and spans[-1][1] == start and (leans or (noun and part in _NOUN) or prefixed)
+        # An auxiliary verb (行って|おり|ます) leans; the same verb after a case particle (申請を|始める) stands for itself.
+        leans = part in _FUNCTION or (kind == "非自立可能" and before[1] not in ("格助詞", "係助詞"))
+        joins = spans and spans[-1][1] == start and (leans or (noun and part in _NOUN) or before[0] == "接頭辞")
         if joins:
             spans[-1] = (spans[-1][0], position)
         else:
             spans.append((start, position))
-        noun, prefixed = part in _NOUN or (part == "接尾辞" and noun), part == "接頭辞"
+        before, noun = (part, kind), part in _NOUN or (part == "接尾辞" and noun)
     return spans
 
 

@@ -30,6 +30,9 @@ def fit_baseline(config: Baseline) -> Path:
     if config.name == "keywords":
         del data["train"]
     passages = {name: load_labelled(path, taxonomy) for name, path in data.items()}
+    rules = {}
+    if config.name == "keywords":
+        rules["keywords"] = {"file": config.keywords, "sha256": runs.sha256(Path(config.keywords))}
     fit = {
         "keywords": lambda: fit_keywords(Path(config.keywords), taxonomy, passages["dev"]),
         "tfidf": lambda: fit_tfidf(taxonomy, passages["train"], passages["dev"]),
@@ -49,7 +52,11 @@ def fit_baseline(config: Baseline) -> Path:
                 "baseline": config.name,
                 "normalisation": NORMALISATION,
                 "data": {
-                    name: {"file": str(path), "sha256": runs.sha256(path), "passages": len(passages[name])} for name, path in data.items()
+                    **{
+                        name: {"file": str(path), "sha256": runs.sha256(path), "passages": len(passages[name])}
+                        for name, path in data.items()
+                    },
+                    **rules,
                 },
                 "seconds": round(time.time() - started, 1),
                 **runs.provenance(),

@@ -202,6 +202,27 @@ class Baseline:
 
 
 @dataclass
+class Compare:
+    """`scripts/compare.py`"""
+
+    runs: list[str]
+    data: list[str] = field(default_factory=lambda: [f"{SHIPPED}/holdout.jsonl"])
+    write: str | None = None
+    """A file that holds the two markers between which the table goes."""
+    output: str | None = None
+    fresh: bool = False
+    """Refuse a run that was fitted on other data than its files hold now."""
+
+    def __post_init__(self) -> None:
+        if len(self.runs) < 2 or len(set(self.runs)) < len(self.runs):
+            raise InputError("runs must name two different runs or more: runs=[A,B]")
+        for run in self.runs:
+            _finished("runs", run)
+        for path in self.data:
+            _exists("data", path)
+
+
+@dataclass
 class CheckData:
     """`scripts/check_data.py`"""
 
@@ -262,6 +283,7 @@ SCHEMAS: dict[str, type] = {
     "evaluate": Evaluate,
     "predict": Predict,
     "baseline": Baseline,
+    "compare": Compare,
     "check_data": CheckData,
     "pretrain": Pretrain,
 }
@@ -279,6 +301,7 @@ PATHS = {
     "vocabulary",
     "runs",
     "baselines",
+    "write",
     "keywords",
     "train.file",
     "model.path",

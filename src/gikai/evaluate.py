@@ -42,16 +42,21 @@ class Fitted:
 
 
 def evaluate(config: Evaluate) -> Path:
-    """Score `config.run` on `config.data` and return the folder of the results.
+    """Score `config.run` on `config.data`, print the scores and return the folder of the results.
 
     The shipped holdout goes to `<run>/holdout/`, other data to `<run>/eval/<file stem>/`, unless `output` says where.
     """
+    output = Path(config.output) if config.output else result_folder(Path(config.run), Path(config.data))
+    print(summary(evaluate_run(Path(config.run), Path(config.data), output, config.words, [Path(run) for run in config.baselines])))
+    return output
+
+
+def evaluate_run(folder: Path, data: Path, output: Path, words: int, baselines: Sequence[Path] = ()) -> dict[str, Any]:
+    """Write the whole evaluation of the run in `folder` on `data` to `output` and return the metrics; evaluation.json last."""
     started = time.time()
-    run = runs.open_run(Path(config.run))
-    data = Path(config.data)
+    run = runs.open_run(folder)
     predictor = load_predictor(run)
     passages = load_labelled(data, predictor.taxonomy)
-    output = Path(config.output) if config.output else result_folder(run, data)
     metrics = evaluate_predictor(
         predictor,
         load_fitted(run),
@@ -59,8 +64,8 @@ def evaluate(config: Evaluate) -> Path:
         output,
         f"{run.name} on {data.name}",
         parts=True,
-        words=config.words,
-        compared=[compared(Path(other), predictor.taxonomy, passages) for other in config.baselines],
+        words=words,
+        compared=[compared(other, predictor.taxonomy, passages) for other in baselines],
     )
     runs.write_json(
         output / "evaluation.json",
@@ -72,8 +77,7 @@ def evaluate(config: Evaluate) -> Path:
             **runs.provenance(),
         },
     )
-    print(summary(metrics))
-    return output
+    return metrics
 
 
 def result_folder(run: Path, data: Path) -> Path:
@@ -184,7 +188,7 @@ def compared(run: Path, taxonomy: Taxonomy, passages: Sequence[Passage]) -> dict
     metrics, _ = measure(predictor.taxonomy, predictor.probabilities([p.text for p in passages]), load_fitted(run), passages)
     of_run: dict[str, Any] = {"run": str(run)}
     for label_set in taxonomy.sets:
-        if label_set in predictor.taxonomy.sets and label_set.name in metrics:
+        if label_set.name in metrics and any(label_set.same(other) for other in predictor.taxonomy.sets):
             scores = metrics[label_set.name]
             of_run[label_set.name] = {"n": scores["n"], **{name: scores[name] for name in scores["ci"]}, "ci": scores["ci"]}
     return of_run

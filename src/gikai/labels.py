@@ -69,6 +69,10 @@ class LabelSet:
         """Coarse group by label id; empty where the set declares none."""
         return {label.id: label.group for label in self.labels if label.group}
 
+    def same(self, other: "LabelSet") -> bool:
+        """Return whether `other` has the same name, kind and labels in the same order: whether scores can be compared."""
+        return (self.name, self.kind, self.ids) == (other.name, other.kind, other.ids)
+
     def check(self, value: Any, where: str) -> Gold:
         """Return `value` as gold of this set; raise InputError, which begins with `where`, when it cannot be."""
         if value is None:
