@@ -16,7 +16,7 @@ setup: $(READY)  ## create .venv and install gikai into it, where it is missing 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,onnx]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,onnx,quality]'
 	touch $@
 
 demo: $(READY)  ## the main job: fine-tune, score on the holdout, label the sample minutes (CPU, offline, under 15 minutes)

@@ -10,7 +10,7 @@ import pytest
 
 LAYERS = [
     {"cluster"},
-    {"finetune", "pretrain", "predict", "export", "checks", "baseline", "compare"},
+    {"finetune", "pretrain", "predict", "export", "checks", "baseline", "compare", "label_quality"},
     {"evaluate"},
     {"report"},
     {"predictor"},
@@ -67,6 +67,7 @@ def test_an_upward_import_would_be_seen(tmp_path: Path) -> None:
         "text",
         "runs",
         "checks",
+        "label_quality",
     ],
 )
 def test_light_modules_do_without_torch(module: str) -> None:

@@ -6,9 +6,15 @@ from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
 from gikai.labels import Label, LabelSet
 from gikai.metrics import cluster_names, fit_thresholds, headline, holm, interval, p_value, resample, score
+from gikai.records import Passage
 
 MULTI = LabelSet("m", "m", "multi", tuple(Label(i) for i in "abc"))
 SINGLE = LabelSet("s", "s", "single", (Label("a", group="x"), Label("b", group="x"), Label("c", group="y")))
+
+
+def passages(assemblies: list[str | None], meetings: list[tuple[str, str]]) -> list[Passage]:
+    rows = enumerate(zip(assemblies, meetings, strict=True), start=1)
+    return [Passage(id=str(k), text="。", assembly=assembly, date=date, meeting=meeting) for k, (assembly, (date, meeting)) in rows]
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +91,9 @@ def test_resampling_draws_whole_clusters() -> None:
 
 
 def test_clusters_are_meetings_where_one_assembly_dominates() -> None:
-    many = ["A", "B", "C", "D", "E", None]
-    names, unit = cluster_names(list("123456"), many, [("2020-01-01", "x")] * 6)
+    names, unit = cluster_names(passages(["A", "B", "C", "D", "E", None], [("2020-01-01", "x")] * 6))
     assert (unit, names[-1]) == ("assembly", "id:6")
-    names, unit = cluster_names(list("123"), ["A", "A", "B"], [("d", "x"), ("d", "y"), ("d", "x")])
+    names, unit = cluster_names(passages(["A", "A", "B"], [("d", "x"), ("d", "y"), ("d", "x")]))
     assert unit == "meeting"
     assert len(set(names)) == 3
 
@@ -166,5 +171,5 @@ def test_holm_of_a_worked_example() -> None:
 
 
 def test_passages_are_drawn_singly_where_there_is_one_meeting() -> None:
-    names, unit = cluster_names(list("123456"), ["A"] * 6, [("d", "x")] * 6)
+    names, unit = cluster_names(passages(["A"] * 6, [("d", "x")] * 6))
     assert (unit, len(set(names))) == ("passage", 6)

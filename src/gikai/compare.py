@@ -16,9 +16,9 @@ import numpy as np
 from gikai import InputError, runs
 from gikai.config import Compare
 from gikai.dataset import load_labelled
-from gikai.evaluate import clusters_of, evaluate_run, result_folder
+from gikai.evaluate import evaluate_run, result_folder
 from gikai.labels import LabelSet, load_taxonomy
-from gikai.metrics import headline, holm, interval, p_value, resample
+from gikai.metrics import cluster_names, headline, holm, interval, p_value, resample
 from gikai.report import HEADLINES
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Results:
         folders = {run: _evaluated(run, data) for run in run_folders}
         self.rows = {run: _read_rows(folder / "predictions.jsonl") for run, folder in folders.items()}
         self.metrics = {run: json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for run, folder in folders.items()}
-        self.clusters, self.unit = clusters_of(load_labelled(data, load_taxonomy(run_folders[0] / "taxonomy")))
+        self.clusters, self.unit = cluster_names(load_labelled(data, load_taxonomy(run_folders[0] / "taxonomy")))
         self.n = len(self.clusters)
 
     def _has(self, run: Path, label_set: LabelSet) -> bool:

@@ -237,6 +237,28 @@ class CheckData:
 
 
 @dataclass
+class CheckLabels:
+    """`scripts/check_labels.py`"""
+
+    data: str
+    against: str | None = None
+    taxonomy: str = "data/taxonomy"
+    show: int = 20
+    output: str | None = None
+    """A JSON Lines file for all passages that look mislabelled."""
+
+    def __post_init__(self) -> None:
+        _exists("data", self.data)
+        if self.against is not None:
+            _exists("against", self.against)
+        _exists("taxonomy", self.taxonomy)
+        _at_least("show", self.show, 0)
+        for package in ("cleanlab", "nltk"):
+            if importlib.util.find_spec(package) is None:
+                raise InputError(f"check_labels needs the package {package}: pip install -e '.[quality]'")
+
+
+@dataclass
 class Pretrain:
     """`scripts/pretrain.py`"""
 
@@ -285,6 +307,7 @@ SCHEMAS: dict[str, type] = {
     "baseline": Baseline,
     "compare": Compare,
     "check_data": CheckData,
+    "check_labels": CheckLabels,
     "pretrain": Pretrain,
 }
 
@@ -307,7 +330,10 @@ PATHS = {
     "model.path",
 }
 LISTS = {"data", "against", "corpus", "runs", "baselines"}
-"""Of PATHS, those that take several: `[A,B]`, or one path alone. (`data` is a single path for evaluate.)"""
+"""Of PATHS, those that take several: `[A,B]`, or one path alone. (Single paths for the commands of ONE.)"""
+
+
+ONE = {"evaluate", "check_labels"}
 
 
 def register() -> None:
@@ -332,7 +358,7 @@ def override(argument: str, command: str, sweep: bool = False) -> str:
         key = "train.file"
     if (key not in PATHS and (command, key) != ("baseline", "train")) or value in ("", "null") or (sweep and "," in value):
         return f"{prefix}{key}={value}"
-    takes_list = key in LISTS and not (command == "evaluate" and key == "data")
+    takes_list = key in LISTS and not (command in ONE and key in ("data", "against"))
     if takes_list:
         items = [value]
         if value.startswith("[") and value.endswith("]"):

@@ -151,7 +151,7 @@ def measure(
     Scores are of the probabilities as they are written, six digits, so that the rows alone give the same scores again.
     """
     probabilities = np.round(probabilities, 6)
-    clusters, unit = clusters_of(passages)
+    clusters, unit = cluster_names(passages)
     rows: list[dict[str, Any]] = [{"id": passage.id} for passage in passages]
     metrics: dict[str, Any] = {"n": len(passages), "cluster": unit}
     for label_set in taxonomy.sets:
@@ -171,15 +171,6 @@ def measure(
             of_gold["calibration"] |= {"after": after, "temperature": temperature}
         of_gold["abstain"] = abstain(label_set, gold, of_set, cuts)
     return metrics, rows
-
-
-def clusters_of(passages: Sequence[Passage]) -> tuple[list[str], str]:
-    """Return (a cluster name for each passage, what a cluster is)."""
-    return cluster_names(
-        [passage.id for passage in passages],
-        [passage.assembly for passage in passages],
-        [(passage.date, passage.meeting) for passage in passages],
-    )
 
 
 def compared(run: Path, taxonomy: Taxonomy, passages: Sequence[Passage]) -> dict[str, Any]:
@@ -247,7 +238,7 @@ def _part(
     taxonomy: Taxonomy, probabilities: np.ndarray, fitted: Fitted, passages: Sequence[Passage]
 ) -> dict[str, tuple[int, dict[str, float], dict[str, np.ndarray]]]:
     """Return (passages with gold, scores, their replicates) by label set; the same passages draw the same replicates."""
-    clusters = np.asarray(clusters_of(passages)[0])
+    clusters = np.asarray(cluster_names(passages)[0])
     result = {}
     for label_set in taxonomy.sets:
         gold = [passage.gold.get(label_set.name) for passage in passages]

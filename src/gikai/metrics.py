@@ -3,6 +3,7 @@
 Library module; no command of its own.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from scipy.stats import norm
 from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_fscore_support
 
 from gikai.labels import Gold, LabelSet
+from gikai.records import Passage
 
 REPLICATES = 1000
 FEW = 5
@@ -194,28 +196,22 @@ def resample(clusters: np.ndarray, seed: int, replicates: int = REPLICATES) -> n
     return draws[:, of_row].astype(np.float64)
 
 
-def cluster_names(
-    ids: Sequence[str], assemblies: Sequence[str | None], meetings: Sequence[tuple[str | None, str | None]]
-) -> tuple[list[str], str]:
+def cluster_names(passages: Sequence[Passage]) -> tuple[list[str], str]:
     """Return (a cluster name for each passage, "assembly", "meeting" or "passage"): what a bootstrap must draw as a whole.
 
     Clusters are assemblies; meetings (assembly, date, meeting) where one assembly holds more than a fifth of the
     passages; single passages where that leaves fewer than FEW clusters, which no bootstrap can draw from. A passage
-    without an assembly is a cluster of its own. `meetings` holds (date, meeting).
+    without an assembly is a cluster of its own.
     """
-    counts: dict[str, int] = {}
-    for name in assemblies:
-        if name is not None:
-            counts[name] = counts.get(name, 0) + 1
-    by_meeting = max(counts.values(), default=0) > 0.2 * len(ids)
-    names = []
-    for passage_id, assembly, (date, meeting) in zip(ids, assemblies, meetings, strict=True):
-        if assembly is None:
-            names.append(f"id:{passage_id}")
-        else:
-            names.append(f"{assembly}|{date}|{meeting}" if by_meeting else assembly)
-    if len(set(names)) < min(FEW, len(ids)):
-        return [f"id:{passage_id}" for passage_id in ids], "passage"
+    counts = Counter(passage.assembly for passage in passages if passage.assembly is not None)
+    by_meeting = max(counts.values(), default=0) > 0.2 * len(passages)
+    alone = [f"id:{passage.id}" for passage in passages]
+    names = [
+        own if passage.assembly is None else f"{passage.assembly}|{passage.date}|{passage.meeting}" if by_meeting else passage.assembly
+        for passage, own in zip(passages, alone, strict=True)
+    ]
+    if len(set(names)) < min(FEW, len(passages)):
+        return alone, "passage"
     return names, "meeting" if by_meeting else "assembly"
 
 
