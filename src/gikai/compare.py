@@ -176,8 +176,8 @@ def _table(results: Sequence[Results], run_folders: Sequence[Path], differences:
     head, units = ["model"], []
     for result in results:
         for number, (label_set, key) in enumerate(result.columns()):
-            title = f"{label_set.name} {HEADLINES[key]}" if key != "map" else f"{label_set.name} mAP"
-            head.append(f"{result.data.stem} ({result.n}): {title}" if number == 0 else title)
+            title = f"{label_set.name} {'mAP' if key == 'map' else HEADLINES[key]}"
+            head.append(f"{result.data.stem}{f' ({result.n})' if number == 0 else ''}: {title}")
         units.append(f"{len(set(result.clusters))} {result.unit} clusters of {result.data.stem}")
     lines = [head, ["---"] * len(head)]
     for run in run_folders:

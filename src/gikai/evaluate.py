@@ -139,7 +139,7 @@ def evaluate_predictor(
     if parts:
         runs.write_json(output / "slices.json", slices)
         runs.write_json(output / "attributions.json", attributions)
-    write_report(output / "report.html", title, taxonomy, metrics, passages, rows)
+    write_report(output / "report.html", title, taxonomy, metrics, passages, rows, slices, attributions)
     return metrics
 
 

@@ -37,7 +37,14 @@ def summary(metrics: dict[str, Any]) -> str:
 
 
 def write_report(
-    path: Path, title: str, taxonomy: Taxonomy, metrics: dict[str, Any], passages: Sequence[Passage], rows: Sequence[dict[str, Any]]
+    path: Path,
+    title: str,
+    taxonomy: Taxonomy,
+    metrics: dict[str, Any],
+    passages: Sequence[Passage],
+    rows: Sequence[dict[str, Any]],
+    slices: Sequence[dict[str, Any]] = (),
+    attributions: dict[str, dict[str, list[list[float]]]] | None = None,
 ) -> None:
     """Write one self-contained HTML page: headline scores, scores a label, role confusion, errors. All text is escaped."""
     parts = [f"<h1>{html.escape(title)}</h1>", f"<p>{metrics['n']} passages; intervals are 95% bootstrap by {metrics['cluster']}.</p>"]
