@@ -1,6 +1,6 @@
 """Fit a baseline; the result is a run like any other. Prints the run folder last.
 
-python scripts/baseline.py name=tfidf|majority [run=DIR] [train=FILE] [dev=FILE] [taxonomy=DIR]
+python scripts/baseline.py name=majority|keywords|tfidf [run=DIR] [train=FILE] [dev=FILE] [taxonomy=DIR] [keywords=FILE]
 """
 
 from gikai.config import Baseline, main

@@ -1,6 +1,6 @@
 """Score a run on labelled passages; prints the scores, and the folder of the results last.
 
-python scripts/evaluate.py run=DIR [data=FILE] [output=DIR]
+python scripts/evaluate.py run=DIR [data=FILE] [output=DIR] [baselines=[DIR,…]] [words=60]
 """
 
 from gikai.config import Evaluate, main

@@ -1,14 +1,16 @@
 """Baselines: runs like any other, agreeing with scikit-learn's own route; no pickle."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from conftest import gikai
+from gikai import InputError
 from gikai.baseline import fit_baseline
-from gikai.baselines import load_linear
+from gikai.baselines import load_linear, load_rules
 from gikai.config import Baseline, Evaluate
 from gikai.dataset import load_labelled
 from gikai.evaluate import evaluate
@@ -67,3 +69,56 @@ def test_a_baseline_predicts_like_any_run(labelled: Path, root: Path, tmp_path: 
     assert said.returncode == 0, said.stderr
     assert said.stdout.startswith("3 documents: 3 done")
     assert gikai("baseline", "name=svm").stderr.startswith("error: name is 'svm'")
+
+
+def test_keywords_are_rules_that_a_person_can_read(labelled: Path, root: Path, tmp_path: Path, taxonomy: Taxonomy) -> None:
+    """A rule is worth its weight, `unless` takes it back, and the file travels with the run."""
+    rules = tmp_path / "rules（案）.yaml"
+    rules.write_text(
+        "initiative:\n"
+        "  online_procedures: ['電子の?申込み', {match: 申込, weight: 0.5, unless: 電子}]\n"
+        "  cashless_payment: [{match: 手数料を払う, weight: 2}]\n"
+        "  education_dx: [学習端末]\n"
+        "role:\n"
+        "  chair: [質疑]\n"
+        "  member: [伺います]\n"
+        "  executive_official: [答弁]\n",
+        encoding="utf-8",
+    )
+    arguments = [f"train={labelled / 'train.jsonl'}", f"dev={labelled / 'dev.jsonl'}", f"keywords={rules}"]
+    said = gikai("baseline", "name=keywords", f"run={tmp_path / 'keywords'}", *arguments)
+    assert said.returncode == 0, said.stderr
+    run = tmp_path / "keywords"
+    assert json.loads((run / "run.json").read_text(encoding="utf-8"))["kind"] == "keywords"
+    assert (run / "model/keywords.yaml").read_text(encoding="utf-8") == rules.read_text(encoding="utf-8")
+    metrics = json.loads((run / "dev/metrics.json").read_text(encoding="utf-8"))
+    assert metrics["initiative"]["labels"]["online_procedures"]["f1"] == 1.0
+    assert metrics["initiative"]["labels"]["education_dx"]["f1"] == 1.0
+    predictor = load_predictor(run)
+    column = taxonomy.names.index("initiative/online_procedures")
+    electronic, paper, neither = predictor.probabilities(["電子申込みです。", "申込みです。", "道路です。"])[:, column]
+    assert electronic > paper > neither
+    assert gikai("predict", f"run={run}", f"input={root / 'data/samples'}", f"output={tmp_path / 'out'}").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        ("initiative: {online_procedures: ['(']}", "initiative/online_procedures, line 1: not a regular expression"),
+        ("initiative: {dx: [a]}", "initiative/dx: no such label"),
+        ("initiative: {online_procedures: [{macth: a}]}", "a pattern is a string, or a mapping"),
+        ("initiative: {online_procedures: [a]}", "no patterns for the label set 'role'"),
+        ("- a", "expected a mapping"),
+        ("a: [", "not readable as YAML"),
+    ],
+)
+def test_a_wrong_rule_is_named(content: str, wrong: str, tmp_path: Path, taxonomy: Taxonomy) -> None:
+    path = tmp_path / "k.yaml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=re.escape(wrong)):
+        load_rules(path, taxonomy)
+
+
+def test_the_shipped_rules_fit_the_shipped_taxonomy(root: Path, taxonomy: Taxonomy) -> None:
+    features = load_rules(root / "data/keywords.yaml", taxonomy)
+    assert {rule.column for rule in features.rules} == set(range(len(taxonomy.names)))

@@ -29,6 +29,8 @@ REQUIRED = {
     "pretrain": ["corpus=[x]"],
     "check_data": [],
     "baseline": ["name=majority"],
+    "compare": ["runs=[RUN,RUN/.]", "data=[RUN]"],
+    "check_labels": ["data=RUN"],
 }
 
 

@@ -10,13 +10,13 @@ import pytest
 
 LAYERS = [
     {"cluster"},
-    {"finetune", "pretrain", "predict", "export", "checks", "baseline"},
+    {"finetune", "pretrain", "predict", "export", "checks", "baseline", "compare", "label_quality"},
     {"evaluate"},
     {"report"},
     {"plots"},
     {"predictor"},
     {"model", "baselines"},
-    {"minutes", "passages", "dataset", "metrics", "tokenizer"},
+    {"minutes", "passages", "dataset", "metrics", "calibration", "slices", "attributions", "tokenizer"},
     {"config", "labels", "records", "text", "runs"},
 ]
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "gikai"
@@ -52,7 +52,25 @@ def test_an_upward_import_would_be_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["minutes", "passages", "dataset", "metrics", "plots", "report", "config", "labels", "records", "text", "runs", "checks"]
+    "module",
+    [
+        "minutes",
+        "passages",
+        "dataset",
+        "metrics",
+        "calibration",
+        "slices",
+        "attributions",
+        "plots",
+        "report",
+        "config",
+        "labels",
+        "records",
+        "text",
+        "runs",
+        "checks",
+        "label_quality",
+    ],
 )
 def test_light_modules_do_without_torch(module: str) -> None:
     code = f"import sys, gikai.{module}; assert not {{'torch', 'transformers'}} & set(sys.modules)"

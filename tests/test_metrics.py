@@ -5,10 +5,16 @@ import pytest
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
 from gikai.labels import Label, LabelSet
-from gikai.metrics import cluster_names, fit_thresholds, resample, score
+from gikai.metrics import cluster_names, fit_thresholds, headline, holm, interval, p_value, resample, score
+from gikai.records import Passage
 
 MULTI = LabelSet("m", "m", "multi", tuple(Label(i) for i in "abc"))
 SINGLE = LabelSet("s", "s", "single", (Label("a", group="x"), Label("b", group="x"), Label("c", group="y")))
+
+
+def passages(assemblies: list[str | None], meetings: list[tuple[str, str]]) -> list[Passage]:
+    rows = enumerate(zip(assemblies, meetings, strict=True), start=1)
+    return [Passage(id=str(k), text="。", assembly=assembly, date=date, meeting=meeting) for k, (assembly, (date, meeting)) in rows]
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +91,9 @@ def test_resampling_draws_whole_clusters() -> None:
 
 
 def test_clusters_are_meetings_where_one_assembly_dominates() -> None:
-    many = ["A", "B", "C", "D", "E", None]
-    names, unit = cluster_names(list("123456"), many, [("2020-01-01", "x")] * 6)
+    names, unit = cluster_names(passages(["A", "B", "C", "D", "E", None], [("2020-01-01", "x")] * 6))
     assert (unit, names[-1]) == ("assembly", "id:6")
-    names, unit = cluster_names(list("123"), ["A", "A", "B"], [("d", "x"), ("d", "y"), ("d", "x")])
+    names, unit = cluster_names(passages(["A", "A", "B"], [("d", "x"), ("d", "y"), ("d", "x")]))
     assert unit == "meeting"
     assert len(set(names)) == 3
 
@@ -100,3 +105,71 @@ def test_thresholds_separate_where_they_can_and_shrink_where_they_must(multi: tu
     alone = fit_thresholds(MULTI, [["a"], *([[]] * 9)], np.array([[0.9, 0.0, 0.0], *([[0.1, 0.0, 0.0]] * 9)]))
     assert 0.1 < alone[0] < 0.9
     assert fit_thresholds(SINGLE, ["a"], np.ones((1, 3))) == [0.5] * 3
+
+
+def test_no_label_at_all_is_scored_like_a_label(multi: tuple[list[list[str]], np.ndarray, np.ndarray]) -> None:
+    gold, truth, probabilities = multi
+    scores = score(MULTI, gold, probabilities, [0.6] * 3)
+    assert scores["empty_f1"] == pytest.approx(f1_score(~truth.any(axis=1), ~(probabilities >= 0.6).any(axis=1)))
+    assert "empty_f1" not in score(MULTI, [["a"], ["b"]], np.eye(3)[:2], [0.5] * 3)
+
+
+def test_groups_and_the_labels_within_them() -> None:
+    """Gold a a b b c c; predicted a b b c c a: group x (a, b) misses one and is invented once."""
+    gold: list[str | None] = list("aabbcc")
+    predicted = np.eye(3)[["abc".index(label) for label in "abbcca"]]
+    groups = score(SINGLE, gold, predicted, [0.5] * 3)["groups_f1"]
+    assert groups["x"]["f1"] == pytest.approx(2 * 3 / (2 * 3 + 1 + 1))
+    # Within x: a is found once of two, b once of two and once in the place of a.
+    assert groups["x"]["within"] == pytest.approx(np.mean([2 / 3, 2 / 4]))
+    assert groups["y"]["within"] is None
+
+
+def test_interval_of_macro_f1_with_rare_labels_covers_the_truth() -> None:
+    """16 labels of which some occur a few times in 470 passages of 30 assemblies: what the real passages look like."""
+    random = np.random.default_rng(0)
+    labels = LabelSet("m", "m", "multi", tuple(Label(f"l{k}") for k in range(16)))
+    shares = np.geomspace(0.015, 0.1, 16)
+    recall, invented = random.uniform(0.45, 0.9, 16), shares * random.uniform(0.2, 0.6, 16)
+
+    def draw(assemblies: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        sizes = random.poisson(15, assemblies) + 1
+        of_row = np.repeat(np.arange(assemblies), sizes)
+        truth = random.random((len(of_row), 16)) < (shares * random.gamma(2, 0.5, (assemblies, 16)))[of_row]
+        found = random.beta(recall * 12, (1 - recall) * 12, (assemblies, 16))[of_row]
+        return truth, np.where(truth, random.random(truth.shape) < found, random.random(truth.shape) < invented), of_row
+
+    truth, chosen, _ = draw(20000)
+    expected = f1_score(truth, chosen, average="macro")
+    covered = 0
+    for sample in range(200):
+        truth, chosen, of_row = draw(30)
+        weights = resample(of_row.astype(str), seed=sample, replicates=400)
+        once = headline(labels, truth, chosen, chosen.astype(float), np.ones((1, len(truth))))["macro_f1"]
+        low, high = interval(headline(labels, truth, chosen, chosen.astype(float), weights)["macro_f1"], float(once[0]))
+        covered += low <= expected <= high
+    assert 0.90 <= covered / 200 <= 0.99
+
+
+def test_p_values_of_no_difference_are_spread_evenly() -> None:
+    """Two coins of one chance on the same passages: about one in twenty comparisons is called real."""
+    random = np.random.default_rng(1)
+    found = []
+    for sample in range(300):
+        chance = random.beta(7, 3, size=60)[:, None]
+        right = [(random.random((60, 5)) < chance).ravel() for _ in range(2)]
+        weights = resample(np.repeat(np.arange(60), 5).astype(str), seed=sample, replicates=400)
+        found.append(p_value(weights @ (right[0].astype(float) - right[1]) / weights.sum(axis=1)))
+    assert 0.02 <= np.mean(np.array(found) < 0.05) <= 0.10
+    assert p_value(np.zeros(100)) == 1.0
+    assert p_value(np.ones(999)) == pytest.approx(0.001)
+
+
+def test_holm_of_a_worked_example() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
+def test_passages_are_drawn_singly_where_there_is_one_meeting() -> None:
+    names, unit = cluster_names(passages(["A"] * 6, [("d", "x")] * 6))
+    assert (unit, len(set(names))) == ("passage", 6)

@@ -17,7 +17,7 @@ from gikai.finetune import finetune
 from gikai.labels import load_taxonomy
 from gikai.predictor import load_predictor
 
-FILES = ["config.yaml", "dev", "model", "run.json", "taxonomy", "thresholds.json"]
+FILES = ["calibration.json", "config.yaml", "dev", "model", "run.json", "taxonomy", "thresholds.json"]
 
 
 def settings(run: Path, tiny: Path, labelled: Path, root: Path, **changes: object) -> Train:

@@ -145,10 +145,17 @@ class Evaluate:
     run: str
     data: str = f"{SHIPPED}/holdout.jsonl"
     output: str | None = None
+    baselines: list[str] = field(default_factory=list)
+    """Other runs whose scores on the same passages stand beside this run's."""
+    words: int = 60
+    """Passages with a wrong label whose words are weighed (attributions.json); 0: none."""
 
     def __post_init__(self) -> None:
         _finished("run", self.run)
         _exists("data", self.data)
+        for run in self.baselines:
+            _finished("baselines", run)
+        _at_least("words", self.words, 0)
 
 
 @dataclass
@@ -184,10 +191,35 @@ class Baseline:
     train: str = f"{SHIPPED}/train.jsonl"
     dev: str = f"{SHIPPED}/dev.jsonl"
     taxonomy: str = "data/taxonomy"
+    keywords: str = "data/keywords.yaml"
+    """The rules of name=keywords."""
 
     def __post_init__(self) -> None:
-        _one_of("name", self.name, ("tfidf", "majority"))
+        _one_of("name", self.name, ("majority", "keywords", "tfidf"))
         _fit_paths(self.run, self.train, self.dev, self.taxonomy)
+        if self.name == "keywords":
+            _exists("keywords", self.keywords)
+
+
+@dataclass
+class Compare:
+    """`scripts/compare.py`"""
+
+    runs: list[str]
+    data: list[str] = field(default_factory=lambda: [f"{SHIPPED}/holdout.jsonl"])
+    write: str | None = None
+    """A file that holds the two markers between which the table goes."""
+    output: str | None = None
+    fresh: bool = False
+    """Refuse a run that was fitted on other data than its files hold now."""
+
+    def __post_init__(self) -> None:
+        if len(self.runs) < 2 or len(set(self.runs)) < len(self.runs):
+            raise InputError("runs must name two different runs or more: runs=[A,B]")
+        for run in self.runs:
+            _finished("runs", run)
+        for path in self.data:
+            _exists("data", path)
 
 
 @dataclass
@@ -202,6 +234,28 @@ class CheckData:
     def __post_init__(self) -> None:
         if self.floors is not None:
             _one_of("floors", self.floors, ("shipped",))
+
+
+@dataclass
+class CheckLabels:
+    """`scripts/check_labels.py`"""
+
+    data: str
+    against: str | None = None
+    taxonomy: str = "data/taxonomy"
+    show: int = 20
+    output: str | None = None
+    """A JSON Lines file for all passages that look mislabelled."""
+
+    def __post_init__(self) -> None:
+        _exists("data", self.data)
+        if self.against is not None:
+            _exists("against", self.against)
+        _exists("taxonomy", self.taxonomy)
+        _at_least("show", self.show, 0)
+        for package in ("cleanlab", "nltk"):
+            if importlib.util.find_spec(package) is None:
+                raise InputError(f"check_labels needs the package {package}: pip install -e '.[quality]'")
 
 
 @dataclass
@@ -259,7 +313,9 @@ SCHEMAS: dict[str, type] = {
     "evaluate": Evaluate,
     "predict": Predict,
     "baseline": Baseline,
+    "compare": Compare,
     "check_data": CheckData,
+    "check_labels": CheckLabels,
     "pretrain": Pretrain,
 }
 
@@ -276,11 +332,16 @@ PATHS = {
     "init",
     "vocabulary",
     "runs",
+    "baselines",
+    "write",
+    "keywords",
     "train.file",
     "model.path",
 }
-LISTS = {"data", "against", "corpus", "runs"}
-"""Of PATHS, those that take several: `[A,B]`, or one path alone. (`data` is a single path for evaluate and compare.)"""
+LISTS = {"data", "against", "corpus", "runs", "baselines"}
+"""Of PATHS, those that take several: `[A,B]`, or one path alone."""
+ONE = {"evaluate", "check_labels"}
+"""Commands whose `data` and `against` are single paths all the same."""
 
 
 def register() -> None:
@@ -305,7 +366,7 @@ def override(argument: str, command: str, sweep: bool = False) -> str:
         key = "train.file"
     if (key not in PATHS and (command, key) != ("baseline", "train")) or value in ("", "null") or (sweep and "," in value):
         return f"{prefix}{key}={value}"
-    takes_list = key in LISTS and not (command == "evaluate" and key == "data")
+    takes_list = key in LISTS and not (command in ONE and key in ("data", "against"))
     if takes_list:
         items = [value]
         if value.startswith("[") and value.endswith("]"):

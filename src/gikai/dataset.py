@@ -41,7 +41,7 @@ def parse_passage(row: dict[str, Any], where: str, taxonomy: Taxonomy) -> Passag
     for key in ("id", "text"):
         if not isinstance(row.get(key), str) or not row[key].strip():
             raise InputError(f'{where}: "{key}" must be a non-empty string, found {row.get(key)!r}')
-    for key in ("assembly", "date", "meeting", "source"):
+    for key in ("assembly", "date", "meeting", "source", "role_source"):
         if row.get(key) is not None and not isinstance(row[key], str):
             raise InputError(f'{where}: "{key}" must be a string or null, found {row[key]!r}')
     if row.get("date") is not None and not _DATE.fullmatch(row["date"]):
@@ -57,4 +57,5 @@ def parse_passage(row: dict[str, Any], where: str, taxonomy: Taxonomy) -> Passag
         date=row.get("date"),
         meeting=row.get("meeting"),
         source=row.get("source"),
+        role_source=row.get("role_source"),
     )

@@ -24,7 +24,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback, Tra
 from gikai import InputError, runs
 from gikai.config import Train
 from gikai.dataset import load_labelled
-from gikai.evaluate import dev_thresholds, evaluate_predictor
+from gikai.evaluate import fit_on_dev
 from gikai.labels import Taxonomy, load_taxonomy
 from gikai.metrics import fit_thresholds, score
 from gikai.model import has_bf16, joint_loss, load_model, parameter_groups, start_model
@@ -95,9 +95,7 @@ def _finetune(config: Train, run: Path, taxonomy: Taxonomy, data: dict[str, Path
         model.save_pretrained(str(run / "model"))
         tokenizer.stock.save_pretrained(str(run / "model"))
         predictor = TorchPredictor(load_model(run, taxonomy), tokenizer, taxonomy, limit)
-        thresholds = dev_thresholds(predictor, passages["dev"])
-        runs.write_json(run / "thresholds.json", thresholds)
-        metrics = evaluate_predictor(predictor, thresholds, passages["dev"], run / "dev", f"{run.name} on {data['dev'].name}")
+        metrics = fit_on_dev(run, predictor, passages["dev"], f"{run.name} on {data['dev'].name}")
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
         runs.write_json(
             run / "run.json",

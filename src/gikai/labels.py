@@ -19,6 +19,7 @@ RESERVED = {
     "text",
     "n",
     "cluster",
+    "compared",
     "source",
     "assembly",
     "date",
@@ -68,6 +69,10 @@ class LabelSet:
         """Coarse group by label id; empty where the set declares none."""
         return {label.id: label.group for label in self.labels if label.group}
 
+    def same(self, other: "LabelSet") -> bool:
+        """Return whether `other` has the same name, kind and labels in the same order: whether scores can be compared."""
+        return (self.name, self.kind, self.ids) == (other.name, other.kind, other.ids)
+
     def check(self, value: Any, where: str) -> Gold:
         """Return `value` as gold of this set; raise InputError, which begins with `where`, when it cannot be."""
         if value is None:
@@ -91,6 +96,15 @@ class LabelSet:
         chosen = {gold} if isinstance(gold, str) else set(gold)
         return np.array([label.id in chosen for label in self.labels], dtype=np.float32)
 
+    def known(self, gold: Sequence[Gold], probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (row numbers `(k,)`, truth `(k, labels)` booleans, probabilities `(k, labels)`) of the rows that have gold."""
+        probabilities = np.asarray(probabilities, dtype=np.float64)
+        if probabilities.shape != (len(gold), len(self.labels)):
+            raise ValueError(f"probabilities have shape {probabilities.shape}, expected ({len(gold)}, {len(self.labels)})")
+        rows = np.array([index for index, value in enumerate(gold) if value is not None], dtype=int)
+        truth = np.array([self.encode(gold[index]) for index in rows]).reshape(len(rows), len(self.labels)) > 0.5
+        return rows, truth, probabilities[rows]
+
     def activate(self, logits: np.ndarray) -> np.ndarray:
         """Return probabilities `(n, labels)` from logits of the same shape; rows sum to 1 only where single."""
         logits = logits.astype(np.float64)
@@ -108,6 +122,32 @@ class LabelSet:
             return np.asarray(np.maximum.reduceat(logits, starts, axis=0))
         counts = np.diff([*starts, len(logits)])[:, None]
         return np.asarray(np.add.reduceat(logits, starts, axis=0) / counts)
+
+    def temper(self, probabilities: np.ndarray, temperature: float) -> np.ndarray:
+        """Return `(n, labels)` probabilities whose logits are divided by `temperature` (Guo et al. 2017)."""
+        kept = np.asarray(probabilities, dtype=np.float64).clip(1e-6, 1 - 1e-6)
+        logits = np.log(kept) - np.log1p(-kept) if self.kind == "multi" else np.log(kept)
+        return self.activate(logits / temperature)
+
+    def decisions(self, truth: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what calibration looks at, from `(n, labels)` arrays: confidences `(m,)`, and `(m,)` whether each came true.
+
+        Multi: every label of every passage is a decision of its own. Single: the most probable label of each passage.
+        """
+        if self.kind == "multi":
+            return probabilities.ravel(), truth.ravel() > 0.5
+        best = probabilities.argmax(axis=1)
+        rows = np.arange(len(best))
+        return probabilities[rows, best], truth[rows, best] > 0.5
+
+    def confidence(self, probabilities: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """Return `(n,)`: how probable the model holds it that all it has `chosen` `(n, labels)` for a passage is right.
+
+        Multi: the product over labels, as if they were independent. Single: the probability of the chosen label.
+        """
+        if self.kind == "multi":
+            return np.asarray(np.where(chosen, probabilities, 1 - probabilities).prod(axis=1))
+        return np.asarray(probabilities[np.arange(len(chosen)), chosen.argmax(axis=1)])
 
     def choose(self, probabilities: np.ndarray, thresholds: Sequence[float] | np.ndarray) -> np.ndarray:
         """Return `(n, labels)` booleans: at or above its threshold (multi), the most probable one (single)."""

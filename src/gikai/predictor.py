@@ -100,7 +100,7 @@ def load_predictor(run: Path, tokens: int = TOKENS) -> TorchPredictor | LinearPr
     """Return the predictor of a finished run; raise InputError where model and taxonomy disagree."""
     taxonomy = load_taxonomy(run / "taxonomy")
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    if record["kind"] == "linear":
+    if record["kind"] in ("linear", "keywords"):
         return load_linear(run / "model", taxonomy)
     model = load_model(run, taxonomy)
     return TorchPredictor(model, Tokenizer(run / "model"), taxonomy, record["max_length"], tokens)

@@ -54,6 +54,8 @@ class Passage:
     date: str | None = None
     meeting: str | None = None
     source: str | None = None
+    role_source: str | None = None
+    """Where the role comes from ("header", "model", …), where the row says so."""
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

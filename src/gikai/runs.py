@@ -110,6 +110,16 @@ def open_run(run: Path) -> Path:
     return run
 
 
+def changed_data(run: Path) -> dict[str, str]:
+    """Return by name ("train", "dev", …) the files that `run` was fitted on and that hold something else now."""
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    return {
+        name: data["file"]
+        for name, data in record.get("data", {}).items()
+        if Path(data["file"]).exists() and sha256(Path(data["file"])) != data["sha256"]
+    }
+
+
 def copy_taxonomy(folder: Path, run: Path, names: Iterable[str]) -> None:
     """Copy the YAML files of the named label sets from a taxonomy folder into `<run>/taxonomy/`."""
     for name in names:
