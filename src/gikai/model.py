@@ -26,7 +26,6 @@ def start_model(path: str, revision: str | None, taxonomy: Taxonomy, dropout: fl
     names = taxonomy.names
     _quiet()
     try:
-        before = AutoConfig.from_pretrained(path, revision=revision).id2label or {}
         config = AutoConfig.from_pretrained(
             path,
             revision=revision,
@@ -44,14 +43,23 @@ def start_model(path: str, revision: str | None, taxonomy: Taxonomy, dropout: fl
     for name, parameter in model.named_parameters():
         if name.startswith("classifier"):
             nn.init.normal_(parameter, std=model.config.initializer_range if parameter.ndim > 1 else 0.0)
-    known = {names.index(name): int(index) for index, name in before.items() if name in names}
-    if known:
-        head = AutoModelForSequenceClassification.from_pretrained(path, revision=revision, dtype=torch.float32).classifier
-        if isinstance(head, nn.Linear) and isinstance(model.classifier, nn.Linear):
-            with torch.no_grad():
-                model.classifier.weight[list(known)] = head.weight[list(known.values())]
-                model.classifier.bias[list(known)] = head.bias[list(known.values())]
+    if isinstance(model.classifier, nn.Linear):
+        known_head(model.classifier, names, path, revision)
     return model
+
+
+def known_head(head: nn.Linear, names: list[str], path: str, revision: str | None) -> None:
+    """Give `head`, one row a name, the rows of those labels that the checkpoint at `path` has a linear head for."""
+    before = AutoConfig.from_pretrained(path, revision=revision).id2label or {}
+    known = {names.index(name): int(index) for index, name in before.items() if name in names}
+    if not known:
+        return
+    _quiet()
+    learned = AutoModelForSequenceClassification.from_pretrained(path, revision=revision, dtype=torch.float32).classifier
+    if isinstance(learned, nn.Linear):
+        with torch.no_grad():
+            head.weight[list(known)] = learned.weight[list(known.values())]
+            head.bias[list(known)] = learned.bias[list(known.values())]
 
 
 def load_model(run: Path, taxonomy: Taxonomy) -> PreTrainedModel:

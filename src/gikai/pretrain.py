@@ -25,7 +25,7 @@ from gikai import InputError, runs
 from gikai.config import Pretrain
 from gikai.labels import Taxonomy, load_taxonomy
 from gikai.minutes import read_rows, role_of
-from gikai.model import has_bf16
+from gikai.model import has_bf16, known_head
 from gikai.predictor import Predictor, load_predictor
 from gikai.text import normalise
 from gikai.tokenizer import Tokenizer
@@ -201,35 +201,37 @@ def _majority(roles: np.ndarray) -> int:
 def teach(config: Pretrain, windows: Windows, tokenizer: Tokenizer, predictor: Predictor, folder: Path, split: str) -> None:
     """Write the teacher's probabilities of the windows that are worth its labels to `folder` (self-training).
 
-    Worth them are windows in which `keep` is found, and a share `others` of the rest. Files: {split}.windows.npy
-    (numbers of windows), {split}.labels.npy `(windows, all labels)` float16. Soft labels after Hinton et al. (2015).
+    Worth them are windows in which `keep` is found, and a share `others` of the rest, drawn evenly over the speakers' roles:
+    nearly all speech is officials' and members'. Files: {split}.windows.npy (numbers of windows), {split}.labels.npy
+    `(windows, all labels)` float16; where a header gives the role, it stands for the teacher's. Soft labels after Hinton
+    et al. (2015).
     """
     pieces = [piece.removeprefix("##") for piece in tokenizer.stock.convert_ids_to_tokens(list(range(len(tokenizer))))]
     for index in tokenizer.stock.all_special_ids:
         pieces[index] = " " if index == tokenizer.sep else ""
     wanted = re.compile(normalise(config.keep)) if config.keep else None
-    random = np.random.default_rng(config.seed)
-    numbers: list[int] = []
-    labels: list[np.ndarray] = []
-    texts: list[str] = []
+    step = windows.length - 1
+
+    def text(window: int) -> str:
+        return "".join(pieces[index] for index in windows.ids[window * step : (window + 1) * step]).strip()
+
+    numbers = [window for window in range(windows.count) if wanted is None or wanted.search(text(window))]
+    kept = set(numbers)
+    rest: dict[int, list[int]] = {}
     for window in range(windows.count):
-        start = window * (windows.length - 1)
-        text = "".join(pieces[index] for index in windows.ids[start : start + windows.length - 1]).strip()
-        lucky = random.random() < config.others
-        if wanted is None or wanted.search(text) or lucky:
-            numbers.append(window)
-            texts.append(text)
-        if len(texts) == 4096 or (texts and window == windows.count - 1):
-            labels.append(predictor.probabilities(texts).astype(np.float16))
-            texts = []
+        if window not in kept:
+            rest.setdefault(_majority(windows.roles[window * step : (window + 1) * step]), []).append(window)
+    random = np.random.default_rng(config.seed)
+    for role in sorted(rest):
+        quota = round(config.others * (windows.count - len(kept)) / len(rest))
+        numbers += random.permutation(rest[role])[:quota].tolist()
     if not numbers:
         raise InputError(f"keep: {config.keep!r} is found in no window of {split}")
+    labels = [predictor.probabilities([text(n) for n in numbers[k : k + 4096]]).astype(np.float16) for k in range(0, len(numbers), 4096)]
     every = np.concatenate(labels)
     for label_set in predictor.taxonomy.sets:
         if label_set.ids == list(ROLES):
-            # A header knows better than a teacher who speaks.
-            spoken = (_majority(windows.roles[n * (windows.length - 1) : (n + 1) * (windows.length - 1)]) for n in numbers)
-            for row, role in enumerate(spoken):
+            for row, role in enumerate(_majority(windows.roles[n * step : (n + 1) * step]) for n in numbers):
                 if role != IGNORE:
                     every[row, predictor.taxonomy.columns[label_set.name]] = np.arange(len(ROLES)) == role
     np.save(folder / f"{split}.labels.npy", every)
@@ -389,6 +391,8 @@ def pretrain(config: Pretrain) -> Path:
 
     torch.manual_seed(config.seed)
     objectives = Objectives(_fresh_or_loaded(config, tokenizer), weights, taxonomy).to(device)
+    if config.init and taxonomy is not None and objectives.label is not None:
+        known_head(objectives.label, taxonomy.names, config.init, None)
     optimizer = torch.optim.AdamW(_groups(objectives, config.weight_decay), lr=config.lr, betas=(0.9, 0.98), eps=1e-6, fused=True)
     step = _restore(run, objectives, optimizer)
     parallel: nn.Module = nn.parallel.DistributedDataParallel(objectives) if world > 1 else objectives
