@@ -10,7 +10,7 @@ import pytest
 
 LAYERS = [
     {"cluster"},
-    {"finetune", "pretrain", "predict", "export", "checks", "baseline"},
+    {"finetune", "pretrain", "predict", "prepare", "export", "checks", "baseline"},
     {"evaluate"},
     {"report"},
     {"predictor"},
@@ -51,7 +51,7 @@ def test_an_upward_import_would_be_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["minutes", "passages", "dataset", "metrics", "report", "config", "labels", "records", "text", "runs", "checks"]
+    "module", ["minutes", "passages", "dataset", "metrics", "report", "config", "labels", "records", "text", "runs", "checks", "prepare"]
 )
 def test_light_modules_do_without_torch(module: str) -> None:
     code = f"import sys, gikai.{module}; assert not {{'torch', 'transformers'}} & set(sys.modules)"

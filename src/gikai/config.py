@@ -176,6 +176,23 @@ class Predict:
 
 
 @dataclass
+class Prepare:
+    """`scripts/prepare.py`"""
+
+    input: str
+    output: str
+    report: str | None = None
+    """File for a Markdown table of the documents."""
+    shortest: int = 40
+    drop_duplicates: bool = True
+
+    def __post_init__(self) -> None:
+        _at_least("shortest", self.shortest, 1)
+        if not self.output.endswith(".jsonl"):
+            raise InputError(f"output={self.output}: passages are written as JSON Lines; give a name that ends in .jsonl")
+
+
+@dataclass
 class Baseline:
     """`scripts/baseline.py`"""
 
@@ -250,12 +267,28 @@ SCHEMAS: dict[str, type] = {
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,
+    "prepare": Prepare,
     "baseline": Baseline,
     "check_data": CheckData,
     "pretrain": Pretrain,
 }
 
-PATHS = {"run", "data", "output", "input", "dev", "taxonomy", "against", "corpus", "init", "vocabulary", "runs", "train.file", "model.path"}
+PATHS = {
+    "run",
+    "data",
+    "output",
+    "input",
+    "dev",
+    "taxonomy",
+    "against",
+    "corpus",
+    "init",
+    "vocabulary",
+    "runs",
+    "report",
+    "train.file",
+    "model.path",
+}
 LISTS = {"data", "against", "corpus", "runs"}
 """Of PATHS, those that take several: `[A,B]`, or one path alone. (`data` is a single path for evaluate and compare.)"""
 
