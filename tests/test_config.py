@@ -26,6 +26,7 @@ REQUIRED = {
     "train": ["run=/none"],
     "evaluate": ["run=RUN", "data=RUN"],
     "predict": ["run=RUN", "input=x", "output=y"],
+    "prepare": ["input=x", "output=x.jsonl"],
     "pretrain": ["corpus=[x]"],
     "check_data": [],
     "baseline": ["name=majority"],

@@ -1,5 +1,8 @@
 """Speaker headers: every form of guidelines 3.2 and 3.3, on fictional people."""
 
+import csv
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,6 +75,18 @@ def test_committee(line: str, name: str, title: str, role: str | None, rest: str
     header = parse_header(line, plenary=False)
     assert header is not None
     assert (header.name, header.title, header.role, header.rest) == (name, title, role, rest)
+
+
+# Every mark, system and kind of title, and lines that look like headers: sitting (P plenary, C committee), line, name (- for no header), title, role.
+with (Path(__file__).parent / "fixtures/header_lines.tsv").open(encoding="utf-8", newline="") as _file:
+    VARIED = list(csv.DictReader(_file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+@pytest.mark.parametrize("row", VARIED, ids=lambda row: f"{row['sitting']} {row['line'][:30]}")
+def test_varied_lines(row: dict[str, str]) -> None:
+    header = parse_header(row["line"], plenary=row["sitting"] == "P")
+    found = ("-", "", "") if header is None else (header.name or "", header.title or "", header.role or "")
+    assert found == (row["name"], row["title"], row["role"])
 
 
 @pytest.mark.parametrize("line", NOT_HEADERS)

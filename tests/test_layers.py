@@ -10,7 +10,7 @@ import pytest
 
 LAYERS = [
     {"cluster"},
-    {"finetune", "pretrain", "predict", "export", "checks", "baseline", "compare", "label_quality"},
+    {"finetune", "pretrain", "predict", "prepare", "export", "checks", "baseline", "compare", "label_quality"},
     {"evaluate"},
     {"report"},
     {"plots"},
@@ -70,6 +70,7 @@ def test_an_upward_import_would_be_seen(tmp_path: Path) -> None:
         "runs",
         "checks",
         "label_quality",
+        "prepare",
     ],
 )
 def test_light_modules_do_without_torch(module: str) -> None:

@@ -183,6 +183,23 @@ class Predict:
 
 
 @dataclass
+class Prepare:
+    """`scripts/prepare.py`"""
+
+    input: str
+    output: str
+    report: str | None = None
+    """File for a Markdown table of the documents."""
+    shortest: int = 40
+    drop_duplicates: bool = True
+
+    def __post_init__(self) -> None:
+        _at_least("shortest", self.shortest, 1)
+        if not self.output.endswith(".jsonl"):
+            raise InputError(f"output={self.output}: passages are written as JSON Lines; give a name that ends in .jsonl")
+
+
+@dataclass
 class Baseline:
     """`scripts/baseline.py`"""
 
@@ -312,6 +329,7 @@ SCHEMAS: dict[str, type] = {
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,
+    "prepare": Prepare,
     "baseline": Baseline,
     "compare": Compare,
     "check_data": CheckData,
@@ -334,6 +352,7 @@ PATHS = {
     "runs",
     "baselines",
     "write",
+    "report",
     "keywords",
     "train.file",
     "model.path",

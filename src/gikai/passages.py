@@ -3,6 +3,7 @@
 Library module; no command of its own.
 """
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -17,7 +18,7 @@ AIM = 150
 LONGEST = 400
 
 _OPEN, _CLOSE = "「『(〔【[", "」』)〕】]"
-_END = "。?!？！"
+_ENDS = re.compile(r"(?P<end>[。?!？！]+) *")
 # Where spoken Japanese without full stops may be cut: after a polite or conjunctive clause end.
 _CLAUSE = re.compile(
     r"(?:ます|です|ました|でした|ません|ましょう|ください|ございます)(?=[^かがけのしとねよ])|(?:けれども|ですが|ますが|ので|まして|ですけど|ますと|、)"
@@ -30,31 +31,29 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
     A full stop inside 「」 or （） does not end a sentence; a bracket left open for 400 characters is taken as a slip.
     """
+    bracketed = _bracketed(text)
     spans: list[tuple[int, int]] = []
-    start = depth = opened = 0
-    position = 0
-    while position < len(text):
-        character = text[position]
-        if character in _OPEN:
-            opened = position if depth == 0 else opened
-            depth += 1
-        elif character in _CLOSE:
-            depth = max(0, depth - 1)
-        if depth and position - opened > LONGEST:
-            depth, position = 0, opened
-        elif character in _END and depth == 0:
-            end = position + 1
-            while end < len(text) and text[end] in _END:
-                end += 1
-            spans.append((start, end))
-            while end < len(text) and text[end] == " ":
-                end += 1
-            start = position = end
-            continue
-        position += 1
+    start = 0
+    for end in _ENDS.finditer(text):
+        if end.start() >= start and not bracketed[end.start()]:
+            spans.append((start, end.end("end")))
+            start = end.end()
     if start < len(text):
         spans.append((start, len(text)))
     return [span for span in spans if re.search(r"\w", text[span[0] : span[1]])] if re.search(r"\w", text) else []
+
+
+def _bracketed(text: str) -> list[bool]:
+    """Return for every character whether it is within a pair of brackets that are at most `LONGEST` apart."""
+    inside = [0] * (len(text) + 1)
+    opened: list[int] = []
+    for position, character in enumerate(text):
+        if character in _OPEN:
+            opened.append(position)
+        elif character in _CLOSE and opened and position - (start := opened.pop()) <= LONGEST:
+            inside[start] += 1
+            inside[position] -= 1
+    return [depth > 0 for depth in itertools.accumulate(inside)]
 
 
 def clauses(text: str) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,10 @@ def predict(config: Predict) -> dict[str, Any]:
     files = find_documents(config.input)
     if any(path.resolve().is_relative_to(output.resolve()) for _, path in files):
         raise InputError(f"output={output} holds input files; choose a folder outside of the input")
+    hashes = {path: sha256(path) for path in {path for _, path in files}}
     settings = {
         "model": fingerprint(model_files(run)),
-        "files": hashlib.sha256("\n".join(f"{source}\t{sha256(path)}" for source, path in files).encode()).hexdigest(),
+        "files": hashlib.sha256("\n".join(f"{source}\t{hashes[path]}" for source, path in files).encode()).hexdigest(),
         "normalisation": NORMALISATION,
         "backend": "torch",
         **{key: getattr(config, key) for key in ("format", "drop_duplicates", "shard", "tokens")},
@@ -99,7 +100,7 @@ def _same_job(output: Path, settings: dict[str, Any]) -> None:
 
 
 def _rows(
-    config: Predict, taxonomy: Taxonomy, counts: dict[str, int], rejected: list[dict[str, str]], files: list[tuple[str, Path]]
+    config: Predict, taxonomy: Taxonomy, counts: dict[str, int], rejected: list[dict[str, str]], files: Sequence[tuple[str, Path]]
 ) -> Iterator[dict[str, Any]]:
     """Yield one row a passage, unscored, in input order; counts documents, speeches, passages and repeats on the way."""
     seen: set[bytes] = set()
@@ -110,7 +111,8 @@ def _rows(
                 counts["rejected"] += 1
                 rejected.append({"path": source, "reason": str(minutes)})
                 continue
-            counts["done"] += 1
+            # A large file comes in parts.
+            counts["done"] += minutes.first == 0
             counts["speeches"] += len(minutes.speeches)
             rows = list(passage_rows(minutes))
             # Near repeats are looked for within a document (search results return a paragraph twice), exact ones in the
@@ -129,7 +131,7 @@ def _rows(
 
 def passage_rows(minutes: Minutes) -> Iterator[dict[str, Any]]:
     """Yield the passages of one document as rows without predictions; ids are the source's own, or made from position."""
-    for number, speech in enumerate(minutes.speeches):
+    for number, speech in enumerate(minutes.speeches, start=minutes.first):
         cut = speech.passages or passages(speech.text, speech.unpunctuated)
         for index, (start, end) in enumerate(cut):
             own = speech.id if speech.id is not None and len(cut) == 1 else None

@@ -40,6 +40,13 @@ class Minutes:
     assembly: str | None = None
     date: str | None = None
     meeting: str | None = None
+    format: str = "plain text"
+    asides: tuple[tuple[str, str], ...] = ()
+    """What is not speech, in order: (kind, text); `gikai.minutes.KINDS` lists the kinds."""
+    characters: int = 0
+    """Visible characters of the source; each is in a speech or in an aside."""
+    first: int = 0
+    """Number of speeches of the same document before these, where a large file comes in several parts."""
 
 
 @dataclass(frozen=True)

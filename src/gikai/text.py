@@ -24,6 +24,11 @@ def normalise(text: str) -> str:
     return _SPACES.sub(" ", _INVISIBLE.sub("", composed)).strip()
 
 
+def visible(text: str) -> int:
+    """Return how many characters of `text` are visible; the same however the text is cut, joined or normalised."""
+    return len(_SPACES.sub("", unicodedata.normalize("NFKD", _INVISIBLE.sub("", text))))
+
+
 def quote(text: str, length: int = 40) -> str:
     """Return the start of `text` on one line, for use in a message."""
     flat = _SPACES.sub(" ", text).strip()
