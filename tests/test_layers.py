@@ -14,9 +14,9 @@ LAYERS = [
     {"evaluate"},
     {"report"},
     {"plots"},
-    {"predictor"},
-    {"model", "baselines"},
-    {"minutes", "passages", "dataset", "metrics", "tokenizer"},
+    {"predictor", "shards"},
+    {"model", "baselines", "repeats"},
+    {"minutes", "passages", "dataset", "metrics", "tokenizer", "store"},
     {"config", "labels", "records", "text", "runs"},
 ]
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "gikai"
@@ -52,7 +52,8 @@ def test_an_upward_import_would_be_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["minutes", "passages", "dataset", "metrics", "plots", "report", "config", "labels", "records", "text", "runs", "checks"]
+    "module",
+    ["minutes", "passages", "dataset", "metrics", "plots", "report", "config", "labels", "records", "text", "runs", "checks", "shards"],
 )
 def test_light_modules_do_without_torch(module: str) -> None:
     code = f"import sys, gikai.{module}; assert not {{'torch', 'transformers'}} & set(sys.modules)"

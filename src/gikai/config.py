@@ -4,9 +4,11 @@ Library module; no command of its own. Values are in `conf/`; these dataclasses 
 """
 
 import dataclasses
+import errno
 import importlib.util
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -161,6 +163,8 @@ class Predict:
     format: str = "parquet"
     backend: str = "auto"
     engine: str = "local"
+    workers: int = 0
+    """With engine=ray: how many models; 0: one a GPU of the cluster, or one a CPU where there is no GPU."""
     drop_duplicates: bool = False
     show: int = 0
     shard: int = 4096
@@ -170,7 +174,8 @@ class Predict:
         _finished("run", self.run)
         _one_of("format", self.format, ("parquet", "jsonl", "csv"))
         _one_of("backend", self.backend, ("auto", "torch"))
-        _one_of("engine", self.engine, ("local",))
+        _one_of("engine", self.engine, ("local", "ray"))
+        _at_least("workers", self.workers, 0)
         _at_least("shard", self.shard, 1)
         _at_least("tokens", self.tokens, 512)
 
@@ -324,12 +329,15 @@ def _quoted(path: str) -> str:
     return f"'{escaped}'"
 
 
-def main(command: str, function: Callable[[Any], None]) -> None:
+def main(command: str, function: Callable[[Any], float | None]) -> None:
     """Run `function` on the command's checked configuration; the one place where errors become exit codes.
 
-    0 done; 2 the input or configuration is wrong, with one sentence on stderr; anything else raises (exit code 1).
+    0 done; 2 the input or configuration is wrong, with one sentence on stderr; 1 anything else: it raises, or says in one
+    sentence that the disk is full. Ctrl-C and SIGTERM end the command in order (130, 143). In a sweep, what `function`
+    returns is the score to be optimised.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    _stop_in_order_on_sigterm()
     import hydra
     from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
@@ -344,7 +352,7 @@ def main(command: str, function: Callable[[Any], None]) -> None:
     sweep = any(argument in ("-m", "--multirun") for argument in sys.argv[1:])
     sys.argv[1:] = [override(argument, command, sweep) for argument in sys.argv[1:]]
 
-    def run(config: DictConfig) -> None:
+    def run(config: DictConfig) -> float | None:
         # Errors end here, inside the job: Hydra would print lines of its own around them.
         try:
             missing = sorted(OmegaConf.missing_keys(config))
@@ -354,12 +362,16 @@ def main(command: str, function: Callable[[Any], None]) -> None:
         except (InputError, OmegaConfBaseException) as error:
             _stop(_sentence(error), sweep)
         try:
-            function(settings)
+            return function(settings)
         except InputError as error:
             _stop(str(error), sweep)
-        except KeyboardInterrupt:
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            _stop(f"{error.filename or 'writing'}: {error.strerror}; make room, and the same command again goes on from here", sweep, 1)
+        except KeyboardInterrupt as stop:
             print("interrupted; the same command again goes on from here", file=sys.stderr)
-            os._exit(130)
+            os._exit(143 if stop.args == (signal.SIGTERM,) else 130)
 
     try:
         hydra.main(version_base=None, config_path=str(CONF), config_name=command)(run)()
@@ -367,13 +379,27 @@ def main(command: str, function: Callable[[Any], None]) -> None:
         _stop(_sentence(error), sweep=True)
 
 
-def _stop(message: str, sweep: bool) -> NoReturn:
+def _stop_in_order_on_sigterm() -> None:
+    """Let SIGTERM, which queues and shells send, end this process as Ctrl-C does; its children as before."""
+    process = os.getpid()
+
+    def stop(number: int, frame: object) -> None:
+        if os.getpid() != process:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        raise KeyboardInterrupt(signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _stop(message: str, sweep: bool, code: int = 2) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     if sweep:
-        sys.exit(2)
+        sys.exit(code)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(2)
+    os._exit(code)
 
 
 def _sentence(error: Exception) -> str:
