@@ -41,19 +41,20 @@ def main(run: str, source: str, outputs: Path, kills: int, seed: int) -> None:
     assert os.waitpid(start(run, source, outputs / "whole"), 0)[1] == 0
     seconds = time.monotonic() - began
     killed = number = 0
-    while killed < kills or not (outputs / str(number) / "predict.json").exists():
-        if (outputs / str(number) / "predict.json").exists():
-            number += 1
+    ended = False
+    while killed < kills or not ended:
         child = start(run, source, outputs / str(number))
         if killed < kills:
             time.sleep(random.uniform(0, seconds))
             os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
-        if os.WIFSIGNALED(status):
-            killed += 1
-        else:
+        ended = not os.WIFSIGNALED(status)
+        if ended:
             assert status == 0, status
-    print(json.dumps({"killed": killed, "outputs": number + 1, "seconds": round(seconds, 2)}))
+            number += 1
+        else:
+            killed += 1
+    print(json.dumps({"killed": killed, "outputs": number, "seconds": round(seconds, 2)}))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from conftest import gikai, labelled_rows, write_rows
 from gikai import InputError
 from gikai.config import Predict
 from gikai.minutes import iterate
-from gikai.predict import Finisher, Job, finish_here, predict, read_here
+from gikai.predict import Finisher, Job, batch, finish_here, predict, read_here
 from gikai.shards import Input, Part, Shard
 from gikai.store import Store, locked
 from gikai.text import normalise
@@ -116,7 +116,7 @@ def test_an_interrupted_job_ends_like_an_uninterrupted_one(run: Path, folder: Pa
 
     settings = Predict(run=str(run), input=str(folder), output=str(tmp_path / "broken"), shard=4)
     with pytest.raises(KeyboardInterrupt):
-        predict(settings, finisher=stopping)
+        batch(settings, read_here, stopping)
     before = (tmp_path / "broken/rows-00000.parquet").stat().st_mtime_ns
     read: list[int] = []
 
@@ -125,7 +125,7 @@ def test_an_interrupted_job_ends_like_an_uninterrupted_one(run: Path, folder: Pa
             read.append(index)
             yield index, part
 
-    record = predict(settings, reader=reading)
+    record = batch(settings, reading, finish_here)
     assert read[0] == 3, "two rejected documents and the first sitting are in finished shards: not read again"
     assert (tmp_path / "broken/rows-00000.parquet").stat().st_mtime_ns == before
     assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
@@ -183,7 +183,7 @@ def test_repeats_are_known_across_shards_documents_and_interruptions(run: Path, 
         if store.exists("predict.json"):
             break
         with contextlib.suppress(KeyboardInterrupt):
-            predict(settings, finisher=lambda task: lambda shards: stop_after_one(finish_here(task)(shards)))
+            batch(settings, read_here, lambda task: lambda shards: stop_after_one(finish_here(task)(shards)))
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
     assert record["passages"] == 65
     texts = [row["text"] for row in rows_of(tmp_path / "parts")]

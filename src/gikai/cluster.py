@@ -4,14 +4,15 @@ python scripts/predict.py run=DIR input=PATH output=DIR engine=ray [workers=N]
 """
 
 import collections
+import contextlib
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gikai import InputError
-from gikai import predict as local
 from gikai.config import Predict
-from gikai.predict import Finisher, Job, Reader, Worker
+from gikai.predict import Finisher, Job, Reader, Worker, batch, report
 from gikai.shards import Input, Part, Shard, read_input
 
 RETRIES = 3
@@ -31,14 +32,18 @@ def predict(config: Predict) -> dict[str, Any]:
     for name, place in (("input", config.input), ("output", config.output)):
         if place.startswith("memory://"):
             raise InputError(f"{name}={place} is within one process; engine=ray needs a place that all workers reach")
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    try:
-        cluster = ray.cluster_resources()
-        gpus = int(cluster.get("GPU", 0))
-        workers = config.workers or gpus or max(1, int(cluster.get("CPU", 1)))
-        return local.predict(config, _reader(ray, workers), lambda job: _finisher(ray, job, workers, bool(gpus)))
-    finally:
-        ray.shutdown()
+    # What Ray says of workers that died is no result.
+    with contextlib.redirect_stdout(sys.stderr):
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        try:
+            cluster = ray.cluster_resources()
+            gpus = int(cluster.get("GPU", 0))
+            workers = config.workers or gpus or max(1, int(cluster.get("CPU", 1)))
+            result = batch(config, _reader(ray, workers), lambda job: _finisher(ray, job, workers, bool(gpus)))
+        finally:
+            ray.shutdown()
+    print(report(config, result))
+    return result
 
 
 def _ray() -> Any:

@@ -288,6 +288,10 @@ LISTS = {"data", "against", "corpus", "runs"}
 """Of PATHS, those that take several: `[A,B]`, or one path alone. (`data` is a single path for evaluate and compare.)"""
 
 
+FITTING = ("train", "baseline", "pretrain")
+"""The commands that make a run folder, and so can be swept."""
+
+
 def register() -> None:
     """Register every schema, so that `conf/*.yaml` is checked against it. Idempotent."""
     from hydra.core.config_store import ConfigStore
@@ -317,6 +321,17 @@ def override(argument: str, command: str, sweep: bool = False) -> str:
             items = [item.strip() for item in value[1:-1].split(",") if item.strip()]
         return f"{prefix}{key}=[{','.join(map(_quoted, items))}]"
     return f"{prefix}{key}={_quoted(value)}"
+
+
+def sweep_folder(arguments: list[str]) -> list[str]:
+    """Return the arguments of a sweep with `run=DIR` as the folder of the sweep, and a run folder for each job in it.
+
+    All that Hydra and its plugins write of a sweep lies in that folder too.
+    """
+    given = [argument.removeprefix("run=") for argument in arguments if argument.startswith("run=")]
+    folder = given[-1] if given else "runs/sweep_${now:%Y-%m-%d_%H%M%S}"
+    rest = [argument for argument in arguments if not argument.startswith("run=")]
+    return [*rest, f"hydra.sweep.dir={folder}", "run=${hydra:sweep.dir}/${hydra:job.num}"]
 
 
 def _quoted(path: str) -> str:
@@ -351,6 +366,10 @@ def main(command: str, function: Callable[[Any], float | None]) -> None:
             _stop(f"cannot read {argument!r} on the command line; write key=value, and quote values with special characters", sweep=True)
     sweep = any(argument in ("-m", "--multirun") for argument in sys.argv[1:])
     sys.argv[1:] = [override(argument, command, sweep) for argument in sys.argv[1:]]
+    if sweep:
+        if command not in FITTING:
+            _stop(f"{command} takes no --multirun; {', '.join(FITTING)} do", sweep)
+        sys.argv[1:] = sweep_folder(sys.argv[1:])
 
     def run(config: DictConfig) -> float | None:
         # Errors end here, inside the job: Hydra would print lines of its own around them.
@@ -427,6 +446,10 @@ def _sentence(error: Exception) -> str:
             if have
             else f"no setting is called {key[1]!r}"
         )
+    plugin = re.search(r"Could not (?:find|load) '(hydra/\w+)/([^']+)'", text)
+    if plugin:
+        extra = {"hydra/sweeper": "sweep", "hydra/launcher": "slurm"}.get(plugin[1])
+        return f"{plugin[1]}={plugin[2]} is not installed" + (f": pip install -e '.[{extra}]'" if extra else "")
     group = re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", text)
     if group:
         choices = sorted(path.stem for path in (CONF / group[1]).glob("*.yaml"))

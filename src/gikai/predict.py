@@ -79,7 +79,14 @@ def finish_here(job: Job) -> Finisher:
     return finish
 
 
-def predict(config: Predict, reader: Reader = read_here, finisher: Callable[[Job], Finisher] = finish_here) -> dict[str, Any]:
+def predict(config: Predict) -> dict[str, Any]:
+    """Do the job in this process, print what came of it, and return what predict.json records."""
+    result = batch(config, read_here, finish_here)
+    print(report(config, result))
+    return result
+
+
+def batch(config: Predict, reader: Reader, finisher: Callable[[Job], Finisher]) -> dict[str, Any]:
     """Score every passage of `config.input` into `config.output` and return what predict.json records.
 
     Rows are written in shards of `config.shard` passages, cut by input position; a shard that exists is complete, and
@@ -113,14 +120,19 @@ def predict(config: Predict, reader: Reader = read_here, finisher: Callable[[Job
         if missing:
             raise InputError(f"{config.output}: {missing[0]} of this finished job is gone; choose a new output=…")
         store.remove("journal")
-    if config.show:
-        print(_table(_first_rows(store, config), taxonomy))
-    print(
+    return result
+
+
+def report(config: Predict, result: dict[str, Any]) -> str:
+    """Return the first rows, where they are asked for, and the line that counts what was done and rejected."""
+    line = (
         f"{result['documents']} documents: {result['done']} done, {result['rejected']} rejected; "
         f"{result['speeches']} speeches, {result['passages']} passages, {result['duplicates']} of them repeated"
         f"{' and dropped' if config.drop_duplicates else ''}; rows in {config.output}"
     )
-    return result
+    if not config.show:
+        return line
+    return f"{_table(_first_rows(Store(config.output), config), load_taxonomy(Path(config.run) / 'taxonomy'))}\n{line}"
 
 
 def _apart(config: Predict, inputs: Sequence[Input]) -> None:
