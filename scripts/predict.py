@@ -1,14 +1,16 @@
 """Batch inference over minutes or passages; the last line counts what was done and rejected.
 
-python scripts/predict.py run=DIR input=PATH output=DIR [format=parquet|jsonl|csv] [drop_duplicates=true]
+python scripts/predict.py run=DIR input=PATH output=DIR [format=parquet|jsonl|csv] [engine=local|ray]
 """
 
 from gikai.config import Predict, main
 
 
 def run(config: Predict) -> None:
-    from gikai.predict import predict
-
+    if config.engine == "ray":
+        from gikai.cluster import predict
+    else:
+        from gikai.predict import predict
     predict(config)
 
 

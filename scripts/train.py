@@ -6,10 +6,12 @@ python scripts/train.py [task=joint] [model=compact] [train=FILE] [dev=FILE] [ta
 from gikai.config import Train, main
 
 
-def run(config: Train) -> None:
-    from gikai.finetune import finetune
+def run(config: Train) -> float | None:
+    from gikai.finetune import dev_score, finetune
 
-    print(finetune(config))
+    folder = finetune(config)
+    print(folder)
+    return dev_score(folder)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -122,3 +123,13 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny: Path, labelled: Path) ->
             train=TrainConfig(file=str(labelled / "train.jsonl"), batch_size=8, dropout=0.0, multi_weight=4.0, patience=20),
         )
     )
+
+
+def skip_without_plugins(text: str) -> None:
+    """Skip where `text` asks for a Hydra plugin that this environment lacks."""
+    for pattern, package, extra in (
+        ("optuna|experiment=sweep", "hydra_optuna_sweeper", "sweep"),
+        ("submitit", "hydra_submitit_launcher", "slurm"),
+    ):
+        if re.search(pattern, text) and not any((Path(place) / "hydra_plugins" / package).is_dir() for place in sys.path):
+            pytest.skip(f"{package} is not installed: pip install -e '.[{extra}]'")

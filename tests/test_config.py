@@ -1,16 +1,18 @@
 """The door: every YAML composes, wrong settings stop with one sentence, any path a person types works."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from conftest import gikai
+from conftest import gikai, skip_without_plugins
 from gikai.config import CONF, SCHEMAS, override, register
 
 EXPERIMENTS = sorted((CONF / "experiment").rglob("*.yaml"))
@@ -48,6 +50,7 @@ def test_every_experiment_composes_and_names_its_command(path: Path) -> None:
     assert head[0] == "# @package _global_"
     command = head[1].split("scripts/")[1].split(".py")[0]
     assert f"experiment={path.stem}" in head[1]
+    skip_without_plugins(path.read_text(encoding="utf-8"))
     composed(command, f"experiment={path.stem}", *REQUIRED[command])
 
 
@@ -80,6 +83,8 @@ def test_no_more_yaml_than_promised() -> None:
         (["evaluate"], "run is not set"),
         (["evaluate", "run=runs/nope"], "run=runs/nope: no such run folder"),
         (["predict", "run=data", "input=x", "output=y"], "not a finished run"),
+        (["evaluate", "-m", "run=a,b"], "evaluate takes no --multirun; train, baseline, pretrain do"),
+        (["train", "-m", "hydra/launcher=nowhere"], "hydra/launcher=nowhere is not installed"),
         (["pretrain", "corpus=x", "warmup=9", "steps=9"], "warmup (9) must be below steps (9)"),
     ],
 )
@@ -102,6 +107,28 @@ def test_any_path_survives_the_door(path: str) -> None:
     value = OmegaConf.create({"run": parsed.value()}).run
     expected = path[1:-1] if len(path) > 1 and path[0] == path[-1] and path[0] in "'\"" else path
     assert value == expected or path.startswith("~")
+
+
+@pytest.mark.parametrize("seeds", ["train.seed=1,2", "experiment=sweep"])
+def test_each_job_of_a_sweep_has_its_run_folder_and_nothing_lies_elsewhere(
+    seeds: str, root: Path, tiny: Path, labelled: Path, tmp_path: Path
+) -> None:
+    skip_without_plugins(seeds)
+    (tmp_path / "here").mkdir()
+    files = [f"train={labelled / 'train.jsonl'}", f"dev={labelled / 'dev.jsonl'}", f"taxonomy={root / 'data/taxonomy'}"]
+    small = [f"model.path={tiny}", "model.epochs=1", "model.max_length=32", *(["hydra.sweeper.n_trials=2"] if "sweep" in seeds else [])]
+    said = gikai("train", "-m", seeds, f"run={tmp_path / 'スイープ 1'}", *files, *small, cwd=tmp_path / "here")
+    assert said.returncode == 0, said.stderr
+    sweep = tmp_path / "スイープ 1"
+    assert said.stdout.splitlines() == [str(sweep / "0"), str(sweep / "1")]
+    scores = [json.loads((sweep / job / "run.json").read_text(encoding="utf-8"))["best_dev"] for job in ("0", "1")]
+    assert list((tmp_path / "here").iterdir()) == []
+    if seeds == "experiment=sweep":
+        best = yaml.safe_load((sweep / "optimization_results.yaml").read_text(encoding="utf-8"))
+        assert best["best_value"] == max(scores)
+        assert sorted(path.name for path in sweep.iterdir()) == ["0", "1", "optimization_results.yaml"]
+    else:
+        assert sorted(path.name for path in sweep.iterdir()) == ["0", "1", "multirun.yaml"]
 
 
 def test_train_is_both_a_file_and_a_section() -> None:

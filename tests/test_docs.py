@@ -9,7 +9,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gikai.config import CONF, SCHEMAS, override, register
+from conftest import skip_without_plugins
+from gikai.config import CONF, SCHEMAS, override, register, sweep_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -36,11 +37,21 @@ def commands() -> list[tuple[str, str, str]]:
 def test_commands_in_the_docs_compose(page: str, script: str, rest: str, run: Path) -> None:
     """Settings are checked for real; whether the example's own files exist is not."""
     assert (ROOT / "scripts" / f"{script}.py").exists(), f"{page} names scripts/{script}.py"
-    arguments = [override(argument, script) for argument in shlex.split(rest) if argument not in ("-m", "--multirun")]
+    skip_without_plugins(rest)
+    given = shlex.split(rest)
+    arguments = [override(argument, script) for argument in given if argument not in ("-m", "--multirun")]
+    if len(arguments) < len(given):
+        arguments = sweep_folder(arguments)
     register()
     with initialize_config_dir(str(CONF), version_base=None):
         config = compose(script, overrides=[a for a in arguments if "," not in a.partition("=")[2] or "[" in a or "'" in a])
     assert set(OmegaConf.to_container(config, resolve=False)) == set(SCHEMAS[script].__dataclass_fields__)
+
+
+def test_the_page_on_scaling_has_a_command_for_each_way() -> None:
+    rests = " ".join(f"{script} {rest}" for page, script, rest in commands() if page == "SCALING.md")
+    for way in ("engine=ray", "--multirun experiment=sweep", "hydra/launcher=submitit_slurm", "model=tohoku_v3"):
+        assert way in rests
 
 
 def test_readme_has_commands() -> None:

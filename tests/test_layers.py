@@ -14,9 +14,9 @@ LAYERS = [
     {"evaluate"},
     {"report"},
     {"plots"},
-    {"predictor"},
-    {"model", "baselines"},
-    {"minutes", "passages", "dataset", "metrics", "calibration", "slices", "attributions", "tokenizer"},
+    {"predictor", "shards"},
+    {"model", "baselines", "repeats"},
+    {"minutes", "passages", "dataset", "metrics", "calibration", "slices", "attributions", "tokenizer", "store"},
     {"config", "labels", "records", "text", "runs"},
 ]
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "gikai"
@@ -71,6 +71,7 @@ def test_an_upward_import_would_be_seen(tmp_path: Path) -> None:
         "checks",
         "label_quality",
         "prepare",
+        "shards",
     ],
 )
 def test_light_modules_do_without_torch(module: str) -> None:

@@ -4,9 +4,11 @@ Library module; no command of its own. Values are in `conf/`; these dataclasses 
 """
 
 import dataclasses
+import errno
 import importlib.util
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -168,6 +170,8 @@ class Predict:
     format: str = "parquet"
     backend: str = "auto"
     engine: str = "local"
+    workers: int = 0
+    """With engine=ray: how many models; 0: one a GPU of the cluster, or one a CPU where there is no GPU."""
     drop_duplicates: bool = False
     show: int = 0
     shard: int = 4096
@@ -177,7 +181,8 @@ class Predict:
         _finished("run", self.run)
         _one_of("format", self.format, ("parquet", "jsonl", "csv"))
         _one_of("backend", self.backend, ("auto", "torch"))
-        _one_of("engine", self.engine, ("local",))
+        _one_of("engine", self.engine, ("local", "ray"))
+        _at_least("workers", self.workers, 0)
         _at_least("shard", self.shard, 1)
         _at_least("tokens", self.tokens, 512)
 
@@ -363,6 +368,10 @@ ONE = {"evaluate", "check_labels"}
 """Commands whose `data` and `against` are single paths all the same."""
 
 
+FITTING = ("train", "baseline", "pretrain")
+"""The commands that make a run folder, and so can be swept."""
+
+
 def register() -> None:
     """Register every schema, so that `conf/*.yaml` is checked against it. Idempotent."""
     from hydra.core.config_store import ConfigStore
@@ -394,6 +403,17 @@ def override(argument: str, command: str, sweep: bool = False) -> str:
     return f"{prefix}{key}={_quoted(value)}"
 
 
+def sweep_folder(arguments: list[str]) -> list[str]:
+    """Return the arguments of a sweep with `run=DIR` as the folder of the sweep, and a run folder for each job in it.
+
+    All that Hydra and its plugins write of a sweep lies in that folder too.
+    """
+    given = [argument.removeprefix("run=") for argument in arguments if argument.startswith("run=")]
+    folder = given[-1] if given else "runs/sweep_${now:%Y-%m-%d_%H%M%S}"
+    rest = [argument for argument in arguments if not argument.startswith("run=")]
+    return [*rest, f"hydra.sweep.dir={folder}", "run=${hydra:sweep.dir}/${hydra:job.num}"]
+
+
 def _quoted(path: str) -> str:
     if len(path) > 1 and path[0] == path[-1] and path[0] in "'\"":
         path = path[1:-1]
@@ -404,12 +424,15 @@ def _quoted(path: str) -> str:
     return f"'{escaped}'"
 
 
-def main(command: str, function: Callable[[Any], None]) -> None:
+def main(command: str, function: Callable[[Any], float | None]) -> None:
     """Run `function` on the command's checked configuration; the one place where errors become exit codes.
 
-    0 done; 2 the input or configuration is wrong, with one sentence on stderr; anything else raises (exit code 1).
+    0 done; 2 the input or configuration is wrong, with one sentence on stderr; 1 anything else: it raises, or says in one
+    sentence that the disk is full. Ctrl-C and SIGTERM end the command in order (130, 143). In a sweep, what `function`
+    returns is the score to be optimised.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    _stop_in_order_on_sigterm()
     import hydra
     from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
@@ -423,8 +446,12 @@ def main(command: str, function: Callable[[Any], None]) -> None:
             _stop(f"cannot read {argument!r} on the command line; write key=value, and quote values with special characters", sweep=True)
     sweep = any(argument in ("-m", "--multirun") for argument in sys.argv[1:])
     sys.argv[1:] = [override(argument, command, sweep) for argument in sys.argv[1:]]
+    if sweep:
+        if command not in FITTING:
+            _stop(f"{command} takes no --multirun; {', '.join(FITTING)} do", sweep)
+        sys.argv[1:] = sweep_folder(sys.argv[1:])
 
-    def run(config: DictConfig) -> None:
+    def run(config: DictConfig) -> float | None:
         # Errors end here, inside the job: Hydra would print lines of its own around them.
         try:
             missing = sorted(OmegaConf.missing_keys(config))
@@ -434,12 +461,16 @@ def main(command: str, function: Callable[[Any], None]) -> None:
         except (InputError, OmegaConfBaseException) as error:
             _stop(_sentence(error), sweep)
         try:
-            function(settings)
+            return function(settings)
         except InputError as error:
             _stop(str(error), sweep)
-        except KeyboardInterrupt:
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            _stop(f"{error.filename or 'writing'}: {error.strerror}; make room, and the same command again goes on from here", sweep, 1)
+        except KeyboardInterrupt as stop:
             print("interrupted; the same command again goes on from here", file=sys.stderr)
-            os._exit(130)
+            os._exit(143 if stop.args == (signal.SIGTERM,) else 130)
 
     try:
         hydra.main(version_base=None, config_path=str(CONF), config_name=command)(run)()
@@ -447,13 +478,27 @@ def main(command: str, function: Callable[[Any], None]) -> None:
         _stop(_sentence(error), sweep=True)
 
 
-def _stop(message: str, sweep: bool) -> NoReturn:
+def _stop_in_order_on_sigterm() -> None:
+    """Let SIGTERM, which queues and shells send, end this process as Ctrl-C does; its children as before."""
+    process = os.getpid()
+
+    def stop(number: int, frame: object) -> None:
+        if os.getpid() != process:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        raise KeyboardInterrupt(signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _stop(message: str, sweep: bool, code: int = 2) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     if sweep:
-        sys.exit(2)
+        sys.exit(code)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(2)
+    os._exit(code)
 
 
 def _sentence(error: Exception) -> str:
@@ -481,6 +526,10 @@ def _sentence(error: Exception) -> str:
             if have
             else f"no setting is called {key[1]!r}"
         )
+    plugin = re.search(r"Could not (?:find|load) '(hydra/\w+)/([^']+)'", text)
+    if plugin:
+        extra = {"hydra/sweeper": "sweep", "hydra/launcher": "slurm"}.get(plugin[1])
+        return f"{plugin[1]}={plugin[2]} is not installed" + (f": pip install -e '.[{extra}]'" if extra else "")
     group = re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", text)
     if group:
         choices = sorted(path.stem for path in (CONF / group[1]).glob("*.yaml"))

@@ -4,6 +4,7 @@ python scripts/train.py [task=joint] [model=compact] [train=FILE] [dev=FILE] [ta
 """
 
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -122,6 +123,13 @@ def _finetune(config: Train, run: Path, taxonomy: Taxonomy, data: dict[str, Path
             },
         )
     return run
+
+
+def dev_score(run: Path) -> float | None:
+    """Return the best dev score of a finished run, which a sweep optimises; None to a process of torchrun that writes none."""
+    if int(os.environ.get("RANK", "0")) != 0:
+        return None
+    return float(json.loads((run / "run.json").read_text(encoding="utf-8"))["best_dev"])
 
 
 def _begin(run: Path, config: Train, taxonomy: Taxonomy, hashes: dict[str, str]) -> None:

@@ -1,16 +1,17 @@
 """Batch inference: minutes or passages in, one row a passage out, nothing lost, resumed where it stopped.
 
-python scripts/predict.py run=DIR input=PATH output=DIR [format=parquet|jsonl|csv]
+python scripts/predict.py run=DIR input=PATH output=DIR [format=parquet|jsonl|csv] [engine=local|ray]
 """
 
 import csv
 import hashlib
+import io
 import itertools
 import json
-import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,167 +19,245 @@ import numpy as np
 
 from gikai import InputError, runs
 from gikai.config import Predict
-from gikai.labels import Taxonomy
-from gikai.minutes import find_documents, iterate
-from gikai.passages import near_duplicates, passages
+from gikai.labels import Taxonomy, load_taxonomy
 from gikai.predictor import Predictor, load_predictor
-from gikai.records import Minutes
 from gikai.runs import fingerprint, model_files, open_run, sha256
+from gikai.shards import Input, Part, Row, Shard, cut, entries, find_inputs, read_input, record, resume, shard_name
+from gikai.store import Store, file_system, local_path, locked
 from gikai.text import NORMALISATION, quote
 
-log = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to finish shards, in whatever process it runs."""
+
+    run: str
+    output: str
+    format: str
+    tokens: int
+    backend: str
+
+
+class Worker:
+    """A model in memory that finishes shards: the same for every engine."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.store = job, Store(job.output)
+        self.predictor = load_predictor(Path(job.run), job.tokens)
+        self.thresholds = json.loads((Path(job.run) / "thresholds.json").read_text(encoding="utf-8"))
+
+    def finish(self, number: int, rows: list[Row]) -> None:
+        """Score and write one shard, unless it is there already: what exists is complete and was scored alike."""
+        name = shard_name(number, self.job.format)
+        if self.store.exists(name) or (number and not rows):
+            return
+        scored = score_rows(rows, self.predictor, self.thresholds)
+        self.store.write(name, encode_rows(scored, self.job.format, self.predictor.taxonomy))
+
+
+Reader = Callable[[Sequence[Input], int], Iterator[tuple[int, Part]]]
+"""Reads inputs from the given index on, in order: (index, part)."""
+Finisher = Callable[[Iterator[Shard]], Iterator[Shard]]
+"""Yields every shard when its file is there, in whatever order."""
+
+
+def read_here(inputs: Sequence[Input], start: int) -> Iterator[tuple[int, Part]]:
+    """Read inputs one after the other in this process."""
+    for index in range(start, len(inputs)):
+        yield from ((index, part) for part in read_input(*inputs[index]))
+
+
+def finish_here(job: Job) -> Finisher:
+    """Return what finishes shards one after the other in this process; the model is loaded at once."""
+    worker = Worker(job)
+
+    def finish(shards: Iterator[Shard]) -> Iterator[Shard]:
+        for shard in shards:
+            worker.finish(shard.number, shard.rows)
+            yield shard
+
+    return finish
 
 
 def predict(config: Predict) -> dict[str, Any]:
+    """Do the job in this process, print what came of it, and return what predict.json records."""
+    result = batch(config, read_here, finish_here)
+    print(report(config, result))
+    return result
+
+
+def batch(config: Predict, reader: Reader, finisher: Callable[[Job], Finisher]) -> dict[str, Any]:
     """Score every passage of `config.input` into `config.output` and return what predict.json records.
 
-    Rows are written in shards of `config.shard` passages, cut by input position; a shard that exists is complete. The
-    same command goes on where it stopped; another model or setting in the same output raises InputError. A document
-    that cannot be read goes to rejected.jsonl with its reason, and the rest goes on.
+    Rows are written in shards of `config.shard` passages, cut by input position; a shard that exists is complete, and
+    a journal says which inputs are in shards. The same command goes on where it stopped; another model or setting in
+    the same output raises InputError, as does a second job on it. A document that cannot be read goes to
+    rejected.jsonl with its reason, and the rest goes on.
     """
-    started = time.time()
-    run, output = open_run(Path(config.run)), Path(config.output)
-    files = find_documents(config.input)
-    if any(path.resolve().is_relative_to(output.resolve()) for _, path in files):
-        raise InputError(f"output={output} holds input files; choose a folder outside of the input")
-    hashes = {path: sha256(path) for path in {path for _, path in files}}
+    run, store = open_run(Path(config.run)), Store(config.output)
+    inputs = find_inputs(config.input)
+    _apart(config, inputs)
     settings = {
         "model": fingerprint(model_files(run)),
-        "files": hashlib.sha256("\n".join(f"{source}\t{hashes[path]}" for source, path in files).encode()).hexdigest(),
+        "files": _files_hash(inputs),
         "normalisation": NORMALISATION,
-        "backend": "torch",
         **{key: getattr(config, key) for key in ("format", "drop_duplicates", "shard", "tokens")},
     }
-    with runs.locked(output, "predicting"):
-        _same_job(output, settings)
-        predictor = load_predictor(run, config.tokens)
-        thresholds = json.loads((run / "thresholds.json").read_text(encoding="utf-8"))
-        counts = {"documents": len(files), "done": 0, "rejected": 0, "speeches": 0, "passages": 0, "duplicates": 0}
-        rejected: list[dict[str, str]] = []
-        shard: list[dict[str, Any]] = []
-        number = 0
-        for row in _rows(config, predictor.taxonomy, counts, rejected, files):
-            shard.append(row)
-            if len(shard) == config.shard:
-                _write_shard(output, number, shard, config.format, predictor, thresholds)
-                number, shard = number + 1, []
-        if shard or number == 0:
-            _write_shard(output, number, shard, config.format, predictor, thresholds)
-        runs.write_jsonl(output / "rejected.jsonl", rejected)
-        record = {
-            "run": str(run),
+    taxonomy = load_taxonomy(run / "taxonomy")
+    with locked(config.output, "predicting"):
+        begun = _begun(store, settings, config.backend)
+        if not store.exists("predict.json"):
+            job = Job(str(run), config.output, config.format, config.tokens, begun["backend"] if begun else _backend(config))
+            # The model is loaded before the job is begun: one that does not load must not leave an output behind.
+            finish = finisher(job)
+            settings["backend"] = job.backend
+            if begun is None:
+                _write_json(store, "job.json", settings)
+            _score(config, store, inputs, reader, finish)
+            _conclude(config, store, settings, taxonomy)
+        result: dict[str, Any] = json.loads(store.read("predict.json"))
+        missing = [name for name in (shard_name(number, config.format) for number in range(result["shards"])) if not store.exists(name)]
+        if missing:
+            raise InputError(f"{config.output}: {missing[0]} of this finished job is gone; choose a new output=…")
+        store.remove("journal")
+    return result
+
+
+def report(config: Predict, result: dict[str, Any]) -> str:
+    """Return the first rows, where they are asked for, and the line that counts what was done and rejected."""
+    line = (
+        f"{result['documents']} documents: {result['done']} done, {result['rejected']} rejected; "
+        f"{result['speeches']} speeches, {result['passages']} passages, {result['duplicates']} of them repeated"
+        f"{' and dropped' if config.drop_duplicates else ''}; rows in {config.output}"
+    )
+    if not config.show:
+        return line
+    return f"{_table(_first_rows(Store(config.output), config), load_taxonomy(Path(config.run) / 'taxonomy'))}\n{line}"
+
+
+def _apart(config: Predict, inputs: Sequence[Input]) -> None:
+    """Refuse an output that holds input: its rows would be the input of the next job."""
+    output = local_path(config.output)
+    if output is None:
+        system, root = file_system(config.output)
+        inside = any(isinstance(place, str) and place.startswith(system.unstrip_protocol(root).rstrip("/") + "/") for _, place in inputs)
+    else:
+        folder = output.resolve()
+        inside = any(isinstance(place, Path) and place.resolve().is_relative_to(folder) for _, place in inputs)
+    if inside:
+        raise InputError(f"output={config.output} holds input files; choose a folder outside of the input")
+
+
+def _files_hash(inputs: Sequence[Input]) -> str:
+    """Return one hash over the sources and contents of all inputs; of what is not local, over what its store says of it."""
+    total = hashlib.sha256()
+    for place, same in itertools.groupby(inputs, key=lambda item: item[1]):
+        if isinstance(place, Path):
+            content = sha256(place)
+        else:
+            system, name = file_system(place)
+            content = system.ukey(name)
+        for source, _ in same:
+            total.update(f"{source}\t{content}\n".encode())
+    return total.hexdigest()
+
+
+def _begun(store: Store, settings: dict[str, Any], backend: str) -> dict[str, Any] | None:
+    """Return what the job was begun with, None where it is new; raises InputError where that was another job."""
+    if not store.exists("job.json"):
+        foreign = sorted(store.names() - {".lock"})
+        if foreign:
+            raise InputError(f"{store.place}: the folder already holds {foreign[0]}; choose an empty or a new output=…")
+        return None
+    begun: dict[str, Any] = json.loads(store.read("job.json"))
+    asked = settings if backend == "auto" else {**settings, "backend": backend}
+    changed = [key for key in asked if begun.get(key) != asked[key]]
+    if changed:
+        raise InputError(f"{store.place}: begun with another {changed[0]}; repeat that command, or choose a new output=…")
+    return begun
+
+
+def _backend(config: Predict) -> str:
+    """Return what scores a new job; a job that goes on takes what it was begun with."""
+    return "torch" if config.backend == "auto" else config.backend
+
+
+def _score(config: Predict, store: Store, inputs: Sequence[Input], reader: Reader, finish: Finisher) -> None:
+    """Finish the shards that are not finished, and write each into the journal."""
+    number, start, seen = resume(store, config.format)
+    if start.last:
+        return
+    began, passages = time.monotonic(), 0
+    with _progress_bar() as bar:
+        task = bar.add_task("documents", total=len(inputs), completed=start.input, rate="")
+
+        def followed() -> Iterator[tuple[int, Part]]:
+            for index, part in reader(inputs, start.input):
+                bar.update(task, completed=index)
+                yield index, part
+
+        for shard in finish(cut(followed(), number, start, seen, config.shard, config.drop_duplicates)):
+            seconds = time.monotonic() - began
+            record(store, shard, start.seconds + seconds)
+            passages += shard.count
+            bar.update(task, rate=f"{passages / seconds:,.0f} passages/s")
+        bar.update(task, completed=len(inputs))
+
+
+def _conclude(config: Predict, store: Store, settings: dict[str, Any], taxonomy: Taxonomy) -> None:
+    """Write rejected.jsonl and, last, predict.json from the journal."""
+    rejected: list[str] = []
+    shards = 0
+    entry: dict[str, Any] = {}
+    for entry in entries(store, config.format):
+        rejected.extend(json.dumps(document, ensure_ascii=False) + "\n" for document in entry["rejected_documents"])
+        shards += bool(entry["rows"]) or shards == 0
+    store.write("rejected.jsonl", "".join(rejected).encode())
+    counts = {key: entry[key] for key in ("done", "rejected", "speeches", "passages", "duplicates")}
+    seconds = entry["seconds"]
+    _write_json(
+        store,
+        "predict.json",
+        {
+            "run": config.run,
             "input": config.input,
             **settings,
+            "documents": counts["done"] + counts["rejected"],
             **counts,
-            "columns": {label_set.name: label_set.ids for label_set in predictor.taxonomy.sets},
-            "seconds": round(time.time() - started, 2),
+            "shards": shards,
+            "columns": {label_set.name: label_set.ids for label_set in taxonomy.sets},
+            "engine": config.engine,
+            "seconds": seconds,
+            "passages_per_second": round(counts["passages"] / seconds, 1) if seconds else None,
             **runs.provenance(),
-        }
-        runs.write_json(output / "predict.json", record)
-    if config.show:
-        print(_table(_first_rows(output, config), predictor.taxonomy))
-    print(
-        f"{counts['documents']} documents: {counts['done']} done, {counts['rejected']} rejected; "
-        f"{counts['speeches']} speeches, {counts['passages']} passages, {counts['duplicates']} of them repeated"
-        f"{' and dropped' if config.drop_duplicates else ''}; rows in {output}"
+        },
     )
-    return record
 
 
-def _same_job(output: Path, settings: dict[str, Any]) -> None:
-    path = output / "job.json"
-    if not path.exists():
-        foreign = sorted(file.name for file in output.iterdir() if file.name != ".lock")
-        if foreign:
-            raise InputError(f"{output}: the folder already holds {foreign[0]}; choose an empty or a new output=…")
-        runs.write_json(path, settings)
-        return
-    before = json.loads(path.read_text(encoding="utf-8"))
-    changed = [key for key in settings if before.get(key) != settings[key]]
-    if changed:
-        raise InputError(f"{output}: begun with another {changed[0]}; repeat that command, or choose a new output=…")
+def _write_json(store: Store, name: str, value: Any) -> None:
+    store.write(name, (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
 
 
-def _rows(
-    config: Predict, taxonomy: Taxonomy, counts: dict[str, int], rejected: list[dict[str, str]], files: Sequence[tuple[str, Path]]
-) -> Iterator[dict[str, Any]]:
-    """Yield one row a passage, unscored, in input order; counts documents, speeches, passages and repeats on the way."""
-    seen: set[bytes] = set()
-    progress = _progress(len(files))
-    with progress:
-        for source, minutes in progress.track(iterate(files), total=len(files), description="documents"):
-            if isinstance(minutes, InputError):
-                counts["rejected"] += 1
-                rejected.append({"path": source, "reason": str(minutes)})
-                continue
-            # A large file comes in parts.
-            counts["done"] += minutes.first == 0
-            counts["speeches"] += len(minutes.speeches)
-            rows = list(passage_rows(minutes))
-            # Near repeats are looked for within a document (search results return a paragraph twice), exact ones in the
-            # whole job: twelve bytes a passage is all the memory that this may grow by.
-            near = {number for number, _, _ in near_duplicates([row["text"] for row in rows])}
-            for number, row in enumerate(rows):
-                digest = hashlib.blake2b(row["text"].encode(), digest_size=12).digest()
-                counts["passages"] += 1
-                if number in near or digest in seen:
-                    counts["duplicates"] += 1
-                    if config.drop_duplicates:
-                        continue
-                seen.add(digest)
-                yield row
+def encode_rows(rows: list[Row], form: str, taxonomy: Taxonomy) -> bytes:
+    """Return scored rows as the bytes of a Parquet, JSON Lines or CSV file; in CSV, lists are JSON."""
+    schema = _schema(taxonomy)
+    if form == "parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        data = io.BytesIO()
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), data)
+        return data.getvalue()
+    if form == "jsonl":
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=[column.name for column in schema])
+    writer.writeheader()
+    writer.writerows({key: json.dumps(v, ensure_ascii=False) if isinstance(v, list) else v for key, v in row.items()} for row in rows)
+    return text.getvalue().encode("utf-8-sig")
 
 
-def passage_rows(minutes: Minutes) -> Iterator[dict[str, Any]]:
-    """Yield the passages of one document as rows without predictions; ids are the source's own, or made from position."""
-    for number, speech in enumerate(minutes.speeches, start=minutes.first):
-        cut = speech.passages or passages(speech.text, speech.unpunctuated)
-        for index, (start, end) in enumerate(cut):
-            own = speech.id if speech.id is not None and len(cut) == 1 else None
-            yield {
-                "id": own or f"{minutes.source}#{number + 1}.{index + 1}",
-                "source": minutes.source,
-                "assembly": speech.assembly or minutes.assembly,
-                "date": speech.date or minutes.date,
-                "meeting": speech.meeting or minutes.meeting,
-                "speaker": speech.speaker,
-                "title": speech.title,
-                "text": speech.text[start:end],
-                "passage_index": index,
-                "start": start,
-                "end": end,
-                "unpunctuated": speech.unpunctuated,
-                "header_role": speech.role,
-            }
-
-
-def _write_shard(
-    output: Path, number: int, rows: list[dict[str, Any]], form: str, predictor: Predictor, thresholds: dict[str, dict[str, float]]
-) -> None:
-    """Score and write one shard, unless it is there already: what exists is complete and was scored alike."""
-    path = output / f"rows-{number:05d}.{form}"
-    if path.exists():
-        return
-    scored = score_rows(rows, predictor, thresholds)
-    with runs.written(path) as partial:
-        if form == "parquet":
-            import pyarrow
-            import pyarrow.parquet
-
-            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(scored, schema=_schema(predictor.taxonomy)), partial)
-        elif form == "jsonl":
-            with partial.open("w", encoding="utf-8") as file:
-                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in scored)
-        else:
-            with partial.open("w", encoding="utf-8-sig", newline="") as file:
-                writer = csv.DictWriter(file, fieldnames=[field.name for field in _schema(predictor.taxonomy)])
-                writer.writeheader()
-                writer.writerows(
-                    {key: json.dumps(v, ensure_ascii=False) if isinstance(v, list) else v for key, v in row.items()} for row in scored
-                )
-
-
-def score_rows(rows: list[dict[str, Any]], predictor: Predictor, thresholds: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+def score_rows(rows: list[Row], predictor: Predictor, thresholds: dict[str, dict[str, float]]) -> list[Row]:
     """Return `rows` with labels and all probabilities; a role that the header gives stands, with the model's beside it."""
     taxonomy = predictor.taxonomy
     probabilities = predictor.probabilities([row["text"] for row in rows]) if rows else np.empty((0, len(taxonomy.names)))
@@ -199,20 +278,19 @@ def score_rows(rows: list[dict[str, Any]], predictor: Predictor, thresholds: dic
     return scored
 
 
-def _first_rows(output: Path, config: Predict) -> list[dict[str, Any]]:
+def _first_rows(store: Store, config: Predict) -> list[Row]:
     """Return the first `config.show` rows of the first shard, as they were written."""
-    path = output / f"rows-00000.{config.format}"
+    data = store.read(shard_name(0, config.format))
     if config.format == "parquet":
         import pyarrow.parquet
 
-        rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).slice(0, config.show).to_pylist()
+        rows: list[Row] = pyarrow.parquet.read_table(io.BytesIO(data)).slice(0, config.show).to_pylist()
         return rows
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.DictReader(file) if config.format == "csv" else map(json.loads, file)
-        return list(itertools.islice(lines, config.show))
+    lines = io.StringIO(data.decode("utf-8-sig"), newline="")
+    return list(itertools.islice(csv.DictReader(lines) if config.format == "csv" else map(json.loads, lines), config.show))
 
 
-def _table(rows: list[dict[str, Any]], taxonomy: Taxonomy) -> str:
+def _table(rows: list[Row], taxonomy: Taxonomy) -> str:
     """Return rows as lines for a terminal: where, labels of each set, the start of the text."""
     lines = []
     for row in rows:
@@ -235,10 +313,11 @@ def _schema(taxonomy: Taxonomy) -> Any:
     return pyarrow.schema(fields)
 
 
-def _progress(total: int) -> Any:
+def _progress_bar() -> Any:
     """Return a progress bar with rate and time left; silent when stderr is not a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+    rate = TextColumn("{task.fields[rate]}")
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeElapsedColumn(), TimeRemainingColumn()]
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())

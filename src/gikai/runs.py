@@ -33,8 +33,11 @@ def written(path: Path) -> Iterator[Path]:
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            # Writing to a full disk does not say where.
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     directory = os.open(path.parent, os.O_RDONLY)
     try:
