@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 LAYERS = [
-    {"cluster"},
-    {"finetune", "pretrain", "predict", "export", "checks", "baseline"},
+    {"cluster", "benchmark"},
+    {"finetune", "pretrain", "predict", "checks", "baseline"},
     {"evaluate"},
     {"report"},
     {"plots"},
     {"predictor"},
-    {"model", "baselines"},
+    {"model", "baselines", "export"},
     {"minutes", "passages", "dataset", "metrics", "tokenizer"},
     {"config", "labels", "records", "text", "runs"},
 ]
