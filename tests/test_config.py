@@ -25,6 +25,7 @@ def composed(command: str, *overrides: str) -> object:
 REQUIRED = {
     "train": ["run=/none"],
     "evaluate": ["run=RUN", "data=RUN"],
+    "benchmark": ["run=RUN"],
     "predict": ["run=RUN", "input=x", "output=y"],
     "pretrain": ["corpus=[x]"],
     "check_data": [],

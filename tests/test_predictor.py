@@ -102,6 +102,14 @@ def test_auto_takes_the_fastest_and_few_texts_are_not_worth_it(copy: Path, monke
         assert choose_backend(copy, TEXTS * 10) == fastest
 
 
+@pytest.mark.usefixtures("on_cpu")
+def test_auto_says_why_it_takes_torch_where_nothing_can_be_exported(copy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.copytree(copy, tmp_path / "run", ignore=shutil.ignore_patterns("onnx"))
+    (tmp_path / "run/onnx").write_text("in the way", encoding="utf-8")
+    assert choose_backend(tmp_path / "run", TEXTS * 10) == "torch"
+    assert "cannot be prepared here" in caplog.text
+
+
 def test_rates_are_measured(copy: Path) -> None:
     assert 1 < predictor._rate(load_predictor(copy), TEXTS * 10) < 1e6
 

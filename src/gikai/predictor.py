@@ -5,14 +5,15 @@ Library module; no command of its own.
 
 import importlib.metadata
 import importlib.util
+import itertools
 import json
 import logging
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ from gikai.text import normalise
 from gikai.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 TOKENS = 8192
 
@@ -71,16 +74,20 @@ class TorchPredictor:
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Return `(n, all labels)` float32, windows of one text pooled."""
+        return self.score(self.tokenizer.many(texts))
+
+    def score(self, ids: Sequence[list[int]]) -> np.ndarray:
+        """Return the `logits` of texts whose ids are known."""
         sequences: list[list[int]] = []
         owner: list[int] = []
-        for index, ids in enumerate(self.tokenizer.many(texts)):
-            windows = self.tokenizer.cut(ids, self.max_length)
+        for index, of_text in enumerate(ids):
+            windows = self.tokenizer.cut(of_text, self.max_length)
             sequences.extend(windows)
             owner.extend([index] * len(windows))
         of_window = self._score(sequences)
-        if len(sequences) == len(texts):
+        if len(sequences) == len(ids):
             return of_window
-        return pool(of_window, np.asarray(owner), len(texts), self.taxonomy)
+        return pool(of_window, np.asarray(owner), len(ids), self.taxonomy)
 
     def _score(self, sequences: list[list[int]]) -> np.ndarray:
         logits = np.empty((len(sequences), len(self.taxonomy.names)), dtype=np.float32)
@@ -122,21 +129,27 @@ class OnnxPredictor:
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Return `(n, all labels)` float32, windows of one text pooled."""
-        if not texts:
-            return np.empty((0, len(self.taxonomy.names)), dtype=np.float32)
-        workers = ThreadPoolExecutor(self.threads)
-        try:
-            return np.concatenate(list(workers.map(self._score, (texts[start : start + 16] for start in range(0, len(texts), 16)))))
-        finally:
-            workers.shutdown(cancel_futures=True)
+        return self._shared(texts, lambda text: self._score(self.tokenizer.ids(text)))
 
-    def _score(self, texts: Sequence[str]) -> np.ndarray:
-        rows = []
-        for text in texts:
-            windows = self.tokenizer.windows(text, self.max_length)
-            logits = np.concatenate([self.session.run(None, {"ids": np.array([ids], dtype=np.int64)})[0] for ids in windows])
-            rows.append(logits if len(windows) == 1 else pool(logits, np.zeros(len(windows), dtype=int), 1, self.taxonomy))
-        return np.concatenate(rows)
+    def score(self, ids: Sequence[list[int]]) -> np.ndarray:
+        """Return the `logits` of texts whose ids are known."""
+        return self._shared(ids, self._score)
+
+    def _shared(self, items: Sequence[T], score: Callable[[T], np.ndarray]) -> np.ndarray:
+        """Return one row an item, in order; threads take a few items at a time, and none after an interruption."""
+        few = [items[start : start + 16] for start in range(0, len(items), 16)]
+        threads = ThreadPoolExecutor(self.threads)
+        try:
+            rows = list(threads.map(lambda some: [score(item) for item in some], few))
+        finally:
+            threads.shutdown(cancel_futures=True)
+        return np.array(list(itertools.chain.from_iterable(rows)), dtype=np.float32).reshape(len(items), len(self.taxonomy.names))
+
+    def _score(self, ids: list[int]) -> np.ndarray:
+        windows = self.tokenizer.cut(ids, self.max_length)
+        logits: np.ndarray = np.concatenate([self.session.run(None, {"ids": np.array([window], dtype=np.int64)})[0] for window in windows])
+        row: np.ndarray = pool(logits, np.zeros(len(windows), dtype=int), 1, self.taxonomy)[0]
+        return row
 
 
 def batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
@@ -214,8 +227,8 @@ def choose_backend(run: Path, texts: Sequence[str]) -> str:
     taxonomy = load_taxonomy(run / "taxonomy")
     try:
         agreement = checked(run)["agreement"]
-    except OSError as error:
-        log.warning("%s: faster backends cannot be prepared here (%s); torch is used", run, error.strerror)
+    except (OSError, InputError) as error:
+        log.warning("%s: faster backends cannot be prepared here (%s); torch is used", run, error)
         return "torch"
     rates: dict[str, float] = {}
     for name in backends():
