@@ -27,6 +27,7 @@ def composed(command: str, *overrides: str) -> object:
 REQUIRED = {
     "train": ["run=/none"],
     "evaluate": ["run=RUN", "data=RUN"],
+    "benchmark": ["run=RUN"],
     "predict": ["run=RUN", "input=x", "output=y"],
     "prepare": ["input=x", "output=x.jsonl"],
     "pretrain": ["corpus=[x]"],

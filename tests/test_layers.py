@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 LAYERS = [
-    {"cluster"},
-    {"finetune", "pretrain", "predict", "prepare", "export", "checks", "baseline", "compare", "label_quality"},
+    {"cluster", "benchmark"},
+    {"finetune", "pretrain", "predict", "prepare", "checks", "baseline", "compare", "label_quality"},
     {"evaluate"},
     {"report"},
     {"plots"},
     {"predictor", "shards"},
-    {"model", "baselines", "repeats"},
+    {"model", "baselines", "export", "repeats"},
     {"minutes", "passages", "dataset", "metrics", "calibration", "slices", "attributions", "tokenizer", "store"},
     {"config", "labels", "records", "text", "runs"},
 ]

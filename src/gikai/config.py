@@ -19,6 +19,7 @@ from gikai import InputError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SHIPPED = "data/labelled"
+BACKENDS = ("auto", "torch", "torch-bf16", "onnx", "onnx-int8")
 
 
 def _at_least(name: str, value: float, low: float) -> None:
@@ -180,7 +181,7 @@ class Predict:
     def __post_init__(self) -> None:
         _finished("run", self.run)
         _one_of("format", self.format, ("parquet", "jsonl", "csv"))
-        _one_of("backend", self.backend, ("auto", "torch"))
+        _one_of("backend", self.backend, BACKENDS)
         _one_of("engine", self.engine, ("local", "ray"))
         _at_least("workers", self.workers, 0)
         _at_least("shard", self.shard, 1)
@@ -330,6 +331,42 @@ class Pretrain:
             raise InputError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
 
 
+@dataclass
+class Benchmark:
+    """`scripts/benchmark.py`"""
+
+    run: str
+    passages: int = 5000
+    repeats: int = 3
+    backend: str = "auto"
+    texts: list[str] = field(default_factory=lambda: [f"{SHIPPED}/train.jsonl", f"{SHIPPED}/dev.jsonl"])
+    """Files whose texts are joined and cut to make the passages."""
+    shortest: int = 20
+    longest: int = 400
+    """Characters; lengths are spread evenly between the two."""
+    growth: list[int] = field(default_factory=lambda: [1_000, 10_000, 100_000])
+    """Numbers of passages over which time and memory are followed; empty: not at all."""
+    tokens: int = 8192
+    output: str = "outputs/benchmark"
+    table: str | None = None
+    """A page whose lines between `<!-- benchmark -->` and `<!-- /benchmark -->` are written anew."""
+
+    def __post_init__(self) -> None:
+        _finished("run", self.run)
+        _at_least("passages", self.passages, 64)
+        _at_least("repeats", self.repeats, 1)
+        _one_of("backend", self.backend, BACKENDS)
+        _at_least("shortest", self.shortest, 1)
+        _at_least("longest", self.longest, self.shortest)
+        for path in self.texts:
+            _exists("texts", path)
+        for count in self.growth:
+            _at_least("growth", count, 1)
+        _at_least("tokens", self.tokens, 512)
+        if self.table is not None:
+            _exists("table", self.table)
+
+
 SCHEMAS: dict[str, type] = {
     "train": Train,
     "evaluate": Evaluate,
@@ -340,6 +377,7 @@ SCHEMAS: dict[str, type] = {
     "check_data": CheckData,
     "check_labels": CheckLabels,
     "pretrain": Pretrain,
+    "benchmark": Benchmark,
 }
 
 PATHS = {
@@ -359,10 +397,12 @@ PATHS = {
     "write",
     "report",
     "keywords",
+    "table",
+    "texts",
     "train.file",
     "model.path",
 }
-LISTS = {"data", "against", "corpus", "runs", "baselines"}
+LISTS = {"data", "against", "corpus", "runs", "baselines", "texts"}
 """Of PATHS, those that take several: `[A,B]`, or one path alone."""
 ONE = {"evaluate", "check_labels"}
 """Commands whose `data` and `against` are single paths all the same."""

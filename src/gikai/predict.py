@@ -20,11 +20,14 @@ import numpy as np
 from gikai import InputError, runs
 from gikai.config import Predict
 from gikai.labels import Taxonomy, load_taxonomy
-from gikai.predictor import Predictor, load_predictor
+from gikai.predictor import Predictor, choose_backend, load_predictor
 from gikai.runs import fingerprint, model_files, open_run, sha256
 from gikai.shards import Input, Part, Row, Shard, cut, entries, find_inputs, read_input, record, resume, shard_name
 from gikai.store import Store, file_system, local_path, locked
 from gikai.text import NORMALISATION, quote
+
+SAMPLE = 512
+"""Passages on which backend=auto measures."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         self.job, self.store = job, Store(job.output)
-        self.predictor = load_predictor(Path(job.run), job.tokens)
+        self.predictor = load_predictor(Path(job.run), job.tokens, job.backend)
         self.thresholds = json.loads((Path(job.run) / "thresholds.json").read_text(encoding="utf-8"))
 
     def finish(self, number: int, rows: list[Row]) -> None:
@@ -105,9 +108,10 @@ def batch(config: Predict, reader: Reader, finisher: Callable[[Job], Finisher]) 
     }
     taxonomy = load_taxonomy(run / "taxonomy")
     with locked(config.output, "predicting"):
-        begun = _begun(store, settings, config.backend)
+        wanted = "onnx-int8" if config.backend == "onnx" else config.backend
+        begun = _begun(store, settings, wanted)
         if not store.exists("predict.json"):
-            job = Job(str(run), config.output, config.format, config.tokens, begun["backend"] if begun else _backend(config))
+            job = Job(str(run), config.output, config.format, config.tokens, begun["backend"] if begun else _backend(run, inputs, wanted))
             # The model is loaded before the job is begun: one that does not load must not leave an output behind.
             finish = finisher(job)
             settings["backend"] = job.backend
@@ -177,9 +181,12 @@ def _begun(store: Store, settings: dict[str, Any], backend: str) -> dict[str, An
     return begun
 
 
-def _backend(config: Predict) -> str:
-    """Return what scores a new job; a job that goes on takes what it was begun with."""
-    return "torch" if config.backend == "auto" else config.backend
+def _backend(run: Path, inputs: Sequence[Input], wanted: str) -> str:
+    """Return what scores a new job, measured on its first passages where the choice is free; a job that goes on keeps it."""
+    if wanted != "auto":
+        return wanted
+    texts = (row["text"] for _, part in read_here(inputs, 0) for row in part.rows)
+    return choose_backend(run, list(itertools.islice(texts, SAMPLE)))
 
 
 def _score(config: Predict, store: Store, inputs: Sequence[Input], reader: Reader, finish: Finisher) -> None:

@@ -3,10 +3,14 @@
 Library module; no command of its own. MeCab cuts words; each word's pieces are computed once and remembered.
 """
 
+import itertools
 import logging
+import multiprocessing
 import re
+import threading
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +21,40 @@ log = logging.getLogger(__name__)
 MEMO_SIZE = 200_000
 """Words remembered at most; about 40 MB. A full memo is emptied, which costs a second and changes nothing."""
 
+PROCESSES_PAY = 16_384
+"""Texts after which worker processes are started: starting them costs about as much as these do in one process."""
+
+CHUNK = 256
+"""Texts a worker process is given at a time."""
+
 # Characters that MeCab's joined output could not give back as its list of words does.
 _UNSAFE = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f]")
+
+
+class Memo(dict[str, tuple[int, ...]]):
+    """Pieces by word, computed when first asked for; emptied when full. A lookup that hits never leaves C."""
+
+    def __init__(self, pieces: Callable[[str], Iterable[int]]) -> None:
+        super().__init__()
+        self.pieces = pieces
+
+    def __missing__(self, word: str) -> tuple[int, ...]:
+        if len(self) >= MEMO_SIZE:
+            self.clear()
+        value = self[word] = tuple(self.pieces(word))
+        return value
 
 
 class Tokenizer:
     """Turns texts into word-piece ids, identical to the stock tokenizer of the same folder, several times faster.
 
     `stock` is that tokenizer. Settings that this class cannot reproduce exactly (a word tokenizer other than MeCab, a
-    sub-word tokenizer other than WordPiece or characters) are left to it, with a warning; so is, in silence, a single
-    text that holds a special token or a control character.
+    sub-word tokenizer other than WordPiece or characters) are left to it, with a warning; so is a single text that holds
+    a special token or white space other than plain spaces: `left_to_stock` counts those, and the first is logged.
+    Threads may share a tokenizer. `workers` processes share the work of `many` once there is enough of it.
     """
 
-    def __init__(self, folder: str | Path, **pretrained: Any) -> None:
+    def __init__(self, folder: str | Path, workers: int = 1, **pretrained: Any) -> None:
         from transformers import AutoTokenizer
 
         try:
@@ -40,7 +65,11 @@ class Tokenizer:
         self.unknown = int(self.stock.unk_token_id)
         self.cls, self.sep = int(self.stock.cls_token_id), int(self.stock.sep_token_id)
         self.pad, self.mask = int(self.stock.pad_token_id), int(self.stock.mask_token_id)
-        self._memo: dict[str, tuple[int, ...]] = {}
+        self.left_to_stock = 0
+        self._workers, self._settings, self._seen = workers, pretrained, 0
+        self._pool: ProcessPoolExecutor | None = None
+        self._memo = Memo(self._pieces)
+        self._lock = threading.Lock()
         kind = getattr(self.stock, "word_tokenizer_type", None), getattr(self.stock, "subword_tokenizer_type", None)
         self.exact = kind[0] == "mecab" and kind[1] in ("wordpiece", "character") and self._plain()
         if self.exact:
@@ -53,26 +82,47 @@ class Tokenizer:
 
     def ids(self, text: str) -> list[int]:
         """Return the ids of `text` without [CLS] and [SEP]."""
-        normal = unicodedata.normalize("NFKC", text) if self.exact and self._normalise else text
-        if not self.exact or _UNSAFE.search(normal) or self._special.search(text):
-            return [int(index) for index in self.stock.convert_tokens_to_ids(self.stock.tokenize(text))]
-        memo = self._memo
-        ids: list[int] = []
-        for word in self._parse(normal).split(" "):
-            pieces = memo.get(word)
-            if pieces is None:
-                if len(memo) >= MEMO_SIZE:
-                    memo.clear()
-                pieces = memo[word] = tuple(self._pieces(word))
-            ids.extend(pieces)
-        return ids
+        if not self.exact:
+            return self._stock_ids(text)
+        normal = unicodedata.normalize("NFKC", text) if self._normalise else text
+        # What is printable holds neither control characters nor white space other than the plain space.
+        unsafe = not normal.isprintable() and _UNSAFE.search(normal)
+        if unsafe or self._special.search(text) or (self._spaces_in_words and " " in normal):
+            self.left_to_stock += 1
+            if self.left_to_stock == 1:
+                log.info("texts with special tokens or unusual white space are left to the stock tokenizer, one by one")
+            return self._stock_ids(text)
+        with self._lock:
+            words = self._parse(normal).split(" ")
+        return list(itertools.chain.from_iterable(map(self._memo.__getitem__, words)))
+
+    def many(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return `ids` of every text, in order; in worker processes where there are some and enough to do."""
+        self._seen += len(texts)
+        if self._workers < 2 or self._seen < PROCESSES_PAY:
+            return [self.ids(text) for text in texts]
+        if self._pool is None:
+            # Not forked: threads of the scoring side may hold locks that a forked child would wait for in vain.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._workers, context, _start_worker, (self.folder, self._settings))
+        chunks = [list(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK)]
+        return list(itertools.chain.from_iterable(self._pool.map(_work, chunks)))
+
+    def close(self) -> None:
+        """End the worker processes, if any were started; the next large enough `many` starts them again."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
 
     def windows(self, text: str, max_length: int) -> list[list[int]]:
         """Return `text` as one or more sequences of at most `max_length` ids, [CLS] and [SEP] included.
 
         A longer text becomes windows of equal stride that overlap by about a quarter; nothing is cut off.
         """
-        ids = self.ids(text)
+        return self.cut(self.ids(text), max_length)
+
+    def cut(self, ids: list[int], max_length: int) -> list[list[int]]:
+        """Return the `windows` of a text whose ids are known."""
         room = max_length - 2
         if len(ids) <= room:
             return [[self.cls, *ids, self.sep]]
@@ -84,8 +134,16 @@ class Tokenizer:
         """Return, for each id, whether that piece continues a word (its token begins with `##`)."""
         return [token.startswith("##") for token in self.stock.convert_ids_to_tokens(list(range(len(self.stock))))]
 
+    def _stock_ids(self, text: str) -> list[int]:
+        # Its MeCab nodes are read after the parse, which another thread's parse would overwrite.
+        with self._lock:
+            return [int(index) for index in self.stock.convert_tokens_to_ids(self.stock.tokenize(text))]
+
     def _plain(self) -> bool:
-        options = set(self.stock.mecab_kwargs or {}) - {"mecab_dic", "mecab_option", "normalize_text"}
+        settings = self.stock.mecab_kwargs or {}
+        options = set(settings) - {"mecab_dic", "mecab_option", "normalize_text"}
+        # Of MeCab's own options those that name dictionaries are known to leave its joined output alone.
+        options |= set(re.findall(r"(?:^|\s)-(?![dru]\b)\S+", settings.get("mecab_option") or ""))
         extra = set(self.stock.added_tokens_encoder) - set(self.stock.all_special_tokens)
         return not options and not extra and self.stock.do_word_tokenize and self.stock.do_subword_tokenize
 
@@ -96,6 +154,10 @@ class Tokenizer:
         self._normalise = bool(word_tokenizer.normalize_text)
         self._lower = bool(word_tokenizer.do_lower_case)
         self._character = character
+        # A dictionary may hold words with a space inside; characters, unlike WordPiece, would see it. In unidic-lite no such
+        # word is NFKC, so that a normalised text cannot hold one.
+        settings = self.stock.mecab_kwargs or {}
+        self._spaces_in_words = character and not (self._normalise and settings.get("mecab_dic", "unidic_lite") == "unidic_lite")
         self._never_split = {*word_tokenizer.never_split, *self.stock.all_special_tokens}
         self._vocabulary: dict[str, int] = self.stock.vocab
         self._special = re.compile("|".join(map(re.escape, self.stock.all_special_tokens)))
@@ -131,6 +193,17 @@ class Tokenizer:
             else:
                 return [self.unknown]
         return pieces
+
+
+_of_worker: list[Tokenizer] = []
+
+
+def _start_worker(folder: str, settings: dict[str, Any]) -> None:
+    _of_worker[:] = [Tokenizer(folder, **settings)]
+
+
+def _work(texts: list[str]) -> list[list[int]]:
+    return [_of_worker[0].ids(text) for text in texts]
 
 
 def _mecab_options(settings: dict[str, Any]) -> str:
