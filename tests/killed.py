@@ -28,7 +28,7 @@ def start(run: str, source: str, output: Path) -> int:
     try:
         torch.set_num_threads(1)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        predict(Predict(run=run, input=source, output=str(output), shard=8))
+        predict(Predict(run=run, input=source, output=str(output), shard=8, backend="torch"))
         code = 0
     finally:
         os._exit(code)

@@ -38,7 +38,8 @@ def metrics_of(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def test_run_folder_and_learning(run: Path) -> None:
-    assert sorted(path.name for path in run.iterdir() if not path.name.startswith(".")) == FILES
+    # A job that tries the faster backends adds onnx/ to a run.
+    assert sorted(path.name for path in run.iterdir() if not path.name.startswith(".") and path.name != "onnx") == FILES
     assert sorted(path.name for path in (run / "dev").iterdir()) == ["metrics.json", "predictions.jsonl", "report.html"]
     metrics = metrics_of(run / "dev")
     assert metrics["role"]["accuracy"] > 0.7
