@@ -216,33 +216,25 @@ def cluster_names(passages: Sequence[Passage]) -> tuple[list[str], str]:
 
 
 def fit_thresholds(label_set: LabelSet, gold: Sequence[Gold], probabilities: np.ndarray) -> list[float]:
-    """Return one threshold a label, fitted on dev: the lowest that dev cannot tell from its best one.
+    """Return one threshold a label, fitted on dev: the one of best F1, drawn towards the common one when positives are few.
 
-    Best is the highest F1; what lies within one standard error of it (200 bootstrap draws of passages) counts as equal, and
-    of equals the lowest is taken (the one-standard-error rule, Breiman et al. 1984): passages that nobody chose for
-    annotation are less clear than dev's and score lower. Where positives are few a label's threshold is drawn towards
-    the common one, found in the same way from macro-F1: logits are averaged, weighted by positives / SHRINK.
-    For a single-label set there is nothing to fit: 0.5 everywhere, and unused.
+    The common threshold is the one of best macro-F1. Of equally good ones the lowest is taken: passages that nobody wrote or
+    chose for annotation are less clear than dev's and score lower. Thresholds are averaged as logits, weighted by
+    positives / SHRINK. For a single-label set there is nothing to fit: 0.5 everywhere, and unused.
     """
-    rows, truth, scores = label_set.known(gold, probabilities)
-    if label_set.kind == "single" or not len(rows):
+    _, truth, scores = label_set.known(gold, probabilities)
+    if label_set.kind == "single" or not truth.any():
         return [0.5] * len(label_set.labels)
     scores = scores.clip(1e-6, 1 - 1e-6)
-    if not truth.any():
-        return [0.5] * len(label_set.labels)
     grid = np.linspace(-5, 3, 161)
     logits = np.log(scores / (1 - scores))
-    n = len(truth)
-    weights = np.vstack([np.ones((1, n)), np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=200)])
-    f1 = np.stack([_f1(truth, logits >= cut, weights) for cut in grid])
+    f1 = np.array([_f1(truth, logits >= cut, np.ones((1, len(truth))))[0] for cut in grid])
     positives = truth.sum(axis=0)
-    common = _lowest_of_best(f1[:, :, positives > 0].mean(axis=2), grid)
-    own = np.array([_lowest_of_best(f1[:, :, k], grid) if positives[k] else common for k in range(truth.shape[1])])
+    common = _lowest_of_best(f1[:, positives > 0].mean(axis=1), grid)
+    own = np.array([_lowest_of_best(f1[:, k], grid) if positives[k] else common for k in range(truth.shape[1])])
     weight = positives / (positives + SHRINK)
     return [float(cut) for cut in 1 / (1 + np.exp(-(weight * own + (1 - weight) * common)))]
 
 
 def _lowest_of_best(values: np.ndarray, grid: np.ndarray) -> float:
-    """Return the lowest cut within a standard error of the best; `values` is `(cuts, 1 + draws)`, the sample itself first."""
-    best = int(values[:, 0].argmax())
-    return float(grid[np.flatnonzero(values[:, 0] >= values[best, 0] - values[best, 1:].std())[0]])
+    return float(grid[np.flatnonzero(values >= values.max() - 1e-12)[0]])
