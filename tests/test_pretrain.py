@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification, BertConfig, BertForMaskedLM, Trainer, TrainingArguments
+from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, BertForMaskedLM, Trainer, TrainingArguments
 
 from conftest import ROOT, gikai
 from gikai import InputError
@@ -170,6 +170,10 @@ def test_a_teacher_labels_windows_and_the_head_is_learned(corpus: Path, tiny: Pa
     known = taxonomy.columns[taxonomy.sets[1].name]
     assert torch.equal(model.classifier.weight[:-1], head.classifier.weight[known])
     assert list(model.config.id2label.values()) == fewer.names
+
+    # Without a teacher the head is not learned on, so the result does not claim one.
+    further = pretrain(settings(tmp_path / "further", corpus, tiny, init=str(tmp_path / "taught" / "model"), vocabulary=None, steps=4))
+    assert not set(AutoConfig.from_pretrained(further).id2label.values()) & set(taxonomy.names)
 
 
 @pytest.mark.slow

@@ -5,8 +5,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gikai.passages import CONTAINED, SHINGLE, SIMILAR
-from gikai.repeats import ALIKE, Seen, digest, near_repeats
+from gikai.passages import ALIKE, CONTAINED, SHINGLE, SIMILAR
+from gikai.repeats import Seen, digest, near_repeats
 
 WORDS = st.lists(
     st.sampled_from(["窓口の申請書", "を書かずに", "電子申請", "いたします。", "について伺います。", "か", " "]), max_size=12

@@ -12,6 +12,8 @@ from datasketch import MinHash, MinHashLSH
 SHINGLE = 5
 SIMILAR = 0.8
 CONTAINED = 0.9
+ALIKE = 0.5
+"""Jaccard similarity from which containment counts: a short phrase within a long passage is no repeat of it."""
 SENTENCES = 5
 SHORTEST = 80
 AIM = 150
@@ -95,10 +97,10 @@ def passages(text: str, unpunctuated: bool = False) -> list[tuple[int, int]]:
 def near_duplicates(texts: Sequence[str]) -> Iterator[tuple[int, int, float]]:
     """Yield (index, an earlier index, Jaccard similarity) for texts that repeat an earlier one, exactly or nearly.
 
-    Near: Jaccard similarity of character 5-grams of 0.8, or containment of 0.9, white space apart. MinHash with banding
+    Near: Jaccard similarity of character 5-grams of 0.8, or of 0.5 with containment of 0.9, white space apart. MinHash with banding
     proposes pairs (Broder 1997); the exact sets decide.
     """
-    index = MinHashLSH(threshold=0.5, num_perm=64)
+    index = MinHashLSH(threshold=ALIKE, num_perm=64)
     sets: dict[int, set[bytes]] = {}
     for number, text in enumerate(texts):
         compact = re.sub(r"\s+", "", text)
@@ -108,7 +110,7 @@ def near_duplicates(texts: Sequence[str]) -> Iterator[tuple[int, int, float]]:
         for other in sorted(index.query(sketch)):
             shared = len(grams & sets[other])
             jaccard = shared / len(grams | sets[other])
-            if jaccard >= SIMILAR or shared >= CONTAINED * min(len(grams), len(sets[other])):
+            if jaccard >= SIMILAR or (jaccard >= ALIKE and shared >= CONTAINED * min(len(grams), len(sets[other]))):
                 yield number, other, jaccard
         index.insert(number, sketch)
         sets[number] = grams

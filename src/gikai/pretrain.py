@@ -564,6 +564,7 @@ def _finish(run: Path, objectives: Objectives, tokenizer: Tokenizer, record: dic
     model = objectives.bert
     model.half()
     head = {}
+    model.config.num_labels = 2  # the library's default: a start with a head must not lend its labels' names to a result without
     if objectives.taxonomy is not None and objectives.label is not None:
         # What was learned from the teacher stays with the checkpoint, as the head that a stock classifier would load.
         names = objectives.taxonomy.names

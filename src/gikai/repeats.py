@@ -12,10 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import scipy.sparse
 
-from gikai.passages import CONTAINED, SHINGLE, SIMILAR
-
-ALIKE = 0.5
-"""Jaccard similarity from which containment counts: a short phrase within a long passage is no repeat of it."""
+from gikai.passages import ALIKE, CONTAINED, SHINGLE, SIMILAR
 
 
 def near_repeats(texts: Sequence[str]) -> set[int]:
