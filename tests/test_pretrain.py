@@ -16,7 +16,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, BertCon
 
 from conftest import ROOT, gikai
 from gikai import InputError
-from gikai.config import Pretrain
+from gikai.baseline import fit_baseline
+from gikai.config import Baseline, Pretrain
 from gikai.labels import Label, LabelSet, Taxonomy
 from gikai.model import has_bf16, start_model
 from gikai.predictor import load_predictor
@@ -150,8 +151,8 @@ def test_other_settings_in_an_unfinished_run_are_refused(corpus: Path, tiny: Pat
 
 
 def test_a_teacher_labels_windows_and_the_head_is_learned(corpus: Path, tiny: Path, run: Path, tmp_path: Path) -> None:
-    """Only windows with the word, and a share of others, are read; their labels are the teacher's probabilities."""
-    config = settings(tmp_path / "taught", corpus, tiny, teacher=str(run), keep="電子", others=0.0, length=24, steps=60, validation=0.0)
+    """Only windows with the word, and a share of others, are read; their labels are the teachers' mean probabilities."""
+    config = settings(tmp_path / "taught", corpus, tiny, teacher=[str(run)], keep="電子", others=0.0, length=24, steps=60, validation=0.0)
     pretrain(config)
     tokens = tmp_path / "taught" / "tokens"
     labels, windows = np.load(tokens / "train.labels.npy"), np.load(tokens / "train.windows.npy")
@@ -159,7 +160,7 @@ def test_a_teacher_labels_windows_and_the_head_is_learned(corpus: Path, tiny: Pa
     assert labels.shape == (len(windows), len(predictor.taxonomy.names))
     assert 0 < len(windows) < len(np.load(tokens / "train.ids.npy")) // 23
     record = json.loads((tmp_path / "taught" / "run.json").read_text(encoding="utf-8"))
-    assert record["config"]["teacher"] == str(run)
+    assert record["config"]["teacher"] == [str(run)]
 
     # The head that was learned is a stock classifier's, and fine-tuning goes on from the labels it knows by name.
     head = AutoModelForSequenceClassification.from_pretrained(tmp_path / "taught" / "model", dtype=torch.float32)
@@ -174,6 +175,25 @@ def test_a_teacher_labels_windows_and_the_head_is_learned(corpus: Path, tiny: Pa
     # Without a teacher the head is not learned on, so the result does not claim one.
     further = pretrain(settings(tmp_path / "further", corpus, tiny, init=str(tmp_path / "taught" / "model"), vocabulary=None, steps=4))
     assert not set(AutoConfig.from_pretrained(further).id2label.values()) & set(taxonomy.names)
+
+
+def test_several_teachers_give_the_mean_of_what_each_gives(
+    corpus: Path, tiny: Path, run: Path, labelled: Path, root: Path, tmp_path: Path
+) -> None:
+    majority = fit_baseline(
+        Baseline(
+            "majority", str(tmp_path / "majority"), str(labelled / "train.jsonl"), str(labelled / "dev.jsonl"), str(root / "data/taxonomy")
+        )
+    )
+    found = []
+    for number, teachers in enumerate(([run], [majority], [run, majority])):
+        folder = tmp_path / str(number)
+        pretrain(
+            settings(folder, corpus, tiny, teacher=[str(teacher) for teacher in teachers], keep="電子", length=24, steps=3, validation=0.0)
+        )
+        found.append(np.load(folder / "tokens/train.labels.npy").astype(float))
+    assert np.abs(found[2] - (found[0] + found[1]) / 2).max() < 1e-3
+    assert np.abs(found[0] - found[1]).max() > 0.1
 
 
 @pytest.mark.slow

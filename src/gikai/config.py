@@ -289,8 +289,8 @@ class Pretrain:
     corpus: list[str]
     keep: str | None = None
     """Regular expression: only speeches (with a teacher: windows) in which it is found are read."""
-    teacher: str | None = None
-    """A finished run: the pooled [CLS] learns its probabilities too (self-training)."""
+    teacher: list[str] = field(default_factory=list)
+    """Finished runs of one taxonomy: the pooled [CLS] learns the mean of their probabilities too (self-training)."""
     others: float = 0.1
     """Share of the windows without `keep` that a teacher labels all the same."""
     init: str | None = None
@@ -322,8 +322,8 @@ class Pretrain:
         _within("mask_rate", self.mask_rate, 0.01, 0.9)
         _within("validation", self.validation, 0, 0.5)
         _within("others", self.others, 0, 1)
-        if self.teacher is not None:
-            _finished("teacher", self.teacher)
+        for run in self.teacher:
+            _finished("teacher", run)
         _one_of("precision", self.precision, ("auto", "bf16", "float32"))
         if self.warmup >= self.steps:
             raise InputError(f"warmup ({self.warmup}) must be below steps ({self.steps})")
@@ -402,7 +402,7 @@ PATHS = {
     "train.file",
     "model.path",
 }
-LISTS = {"data", "against", "corpus", "runs", "baselines", "texts"}
+LISTS = {"data", "against", "corpus", "teacher", "runs", "baselines", "texts"}
 """Of PATHS, those that take several: `[A,B]`, or one path alone."""
 ONE = {"evaluate", "check_labels"}
 """Commands whose `data` and `against` are single paths all the same."""

@@ -159,8 +159,13 @@ class LabelSet:
 
     def decode(self, chosen: np.ndarray) -> list[Any]:
         """Return labels for `(n, labels)` booleans: a list of ids a row (multi) or one id a row (single)."""
-        rows = [[label.id for label, yes in zip(self.labels, row, strict=True) if yes] for row in chosen]
-        return rows if self.kind == "multi" else [row[0] for row in rows]
+        ids = self.ids
+        if self.kind == "single":
+            return [ids[column] for column in chosen.argmax(axis=1)]
+        rows: list[list[str]] = [[] for _ in chosen]
+        for row, column in np.argwhere(chosen):
+            rows[row].append(ids[column])
+        return rows
 
 
 @dataclass(frozen=True)

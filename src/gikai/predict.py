@@ -268,20 +268,21 @@ def score_rows(rows: list[Row], predictor: Predictor, thresholds: dict[str, dict
     """Return `rows` with labels and all probabilities; a role that the header gives stands, with the model's beside it."""
     taxonomy = predictor.taxonomy
     probabilities = predictor.probabilities([row["text"] for row in rows]) if rows else np.empty((0, len(taxonomy.names)))
-    scored = []
-    for index, row in enumerate(rows):
-        head = {key: row[key] for key in ("id", "source", "assembly", "date", "meeting", "speaker", "title", "text")}
-        labels: dict[str, Any] = {}
-        for label_set in taxonomy.sets:
-            of_set = probabilities[index : index + 1, taxonomy.columns[label_set.name]]
-            cuts = [thresholds.get(label_set.name, {}).get(label_id, 0.5) for label_id in label_set.ids]
-            labels[label_set.field] = label_set.decode(label_set.choose(of_set, cuts))[0]
+    scored = [{key: row[key] for key in ("id", "source", "assembly", "date", "meeting", "speaker", "title", "text")} for row in rows]
+    for label_set in taxonomy.sets:
+        of_set = probabilities[:, taxonomy.columns[label_set.name]]
+        cuts = [thresholds.get(label_set.name, {}).get(label_id, 0.5) for label_id in label_set.ids]
+        ids = set(label_set.ids)
+        decoded = zip(rows, scored, label_set.decode(label_set.choose(of_set, cuts)), of_set.tolist(), strict=True)
+        for row, result, label, of_row in decoded:
+            result[label_set.field] = label
             if label_set.field == "role":
-                from_header = row["header_role"] in label_set.ids
-                labels["role"] = row["header_role"] if from_header else labels["role"]
-                labels["role_source"] = "header" if from_header else "model"
-            labels[f"{label_set.name}_probabilities"] = [round(float(p), 6) for p in of_set[0]]
-        scored.append({**head, **labels, **{key: row[key] for key in ("passage_index", "start", "end", "unpunctuated")}})
+                from_header = row["header_role"] in ids
+                result["role"] = row["header_role"] if from_header else label
+                result["role_source"] = "header" if from_header else "model"
+            result[f"{label_set.name}_probabilities"] = [round(p, 6) for p in of_row]
+    for row, result in zip(rows, scored, strict=True):
+        result.update({key: row[key] for key in ("passage_index", "start", "end", "unpunctuated")})
     return scored
 
 

@@ -35,7 +35,7 @@ T = TypeVar("T")
 TOKENS = 8192
 
 FEW = 32
-"""Texts that a thread of the ONNX backend takes at a time, where there are many."""
+"""Texts that a thread of the ONNX backend takes at a time; less and less towards the end, so that all threads end together."""
 
 AGREEMENT = 0.995
 """Share of decisions in which a faster backend must agree with float32; below it the backend is refused."""
@@ -143,8 +143,11 @@ class OnnxPredictor:
 
         Each few are all tokenised and then all scored: MeCab's dictionary and the model take turns in the cache.
         """
-        size = max(1, min(FEW, len(items) // (2 * self.threads)))
-        few = [items[start : start + size] for start in range(0, len(items), size)]
+        few, start = [], 0
+        while start < len(items):
+            size = max(1, min(FEW, (len(items) - start) // (2 * self.threads)))
+            few.append(items[start : start + size])
+            start += size
         threads = ThreadPoolExecutor(self.threads)
         try:
             rows = list(threads.map(lambda some: [self._score(ids) for ids in tokenise(some)], few))
@@ -155,7 +158,9 @@ class OnnxPredictor:
     def _score(self, ids: list[int]) -> np.ndarray:
         windows = self.tokenizer.cut(ids, self.max_length)
         logits: np.ndarray = np.concatenate([self.session.run(None, {"ids": np.array([window], dtype=np.int64)})[0] for window in windows])
-        row: np.ndarray = pool(logits, np.zeros(len(windows), dtype=int), 1, self.taxonomy)[0]
+        if len(windows) > 1:
+            logits = pool(logits, np.zeros(len(windows), dtype=int), 1, self.taxonomy)
+        row: np.ndarray = logits[0]
         return row
 
 
@@ -262,6 +267,7 @@ def checked(run: Path) -> dict[str, Any]:
     state = {
         "model": runs.fingerprint(runs.model_files(run)),
         "device": _device(),
+        "graph": _graph_format(names),
         "versions": {name: importlib.metadata.version(name) for name in ("torch", *(["onnxruntime"] if "onnx-int8" in names else []))},
     }
     manifest = folder / "manifest.json"
@@ -290,6 +296,15 @@ def checked(run: Path) -> dict[str, Any]:
         result = {**state, "passages": len(texts), "decisions": reference.size, "agreement": agreement}
         runs.write_json(manifest, result)
     return result
+
+
+def _graph_format(names: Sequence[str]) -> int | None:
+    """Return the version of the graph that an export would have; None where there is no ONNX backend."""
+    if "onnx-int8" not in names:
+        return None
+    from gikai.export import FORMAT
+
+    return FORMAT
 
 
 def decisions(taxonomy: Taxonomy, thresholds: dict[str, dict[str, float]], probabilities: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from gikai.config import Pretrain
 from gikai.labels import Taxonomy, load_taxonomy
 from gikai.minutes import read_rows, role_of
 from gikai.model import has_bf16, known_head
-from gikai.predictor import Predictor, load_predictor
+from gikai.predictor import choose_backend, load_predictor
 from gikai.text import normalise
 from gikai.tokenizer import Tokenizer
 
@@ -198,13 +198,13 @@ def _majority(roles: np.ndarray) -> int:
     return int(counts.argmax()) if counts.max() >= 0.7 * len(roles) else IGNORE
 
 
-def teach(config: Pretrain, windows: Windows, tokenizer: Tokenizer, predictor: Predictor, folder: Path, split: str) -> None:
-    """Write the teacher's probabilities of the windows that are worth its labels to `folder` (self-training).
+def teach(config: Pretrain, windows: Windows, tokenizer: Tokenizer, taxonomy: Taxonomy, folder: Path, split: str) -> None:
+    """Write the teachers' mean probabilities of the windows that are worth their labels to `folder` (self-training).
 
-    Worth them are windows in which `keep` is found, and a share `others` of the rest, drawn evenly over the speakers' roles:
+    Worth it are windows in which `keep` is found, and a share `others` of the rest, drawn evenly over the speakers' roles:
     nearly all speech is officials' and members'. Files: {split}.windows.npy (numbers of windows), {split}.labels.npy
-    `(windows, all labels)` float16; where a header gives the role, it stands for the teacher's. Soft labels after Hinton
-    et al. (2015).
+    `(windows, all labels)` float16; where a header gives the role, it stands for the teachers'. Soft labels after Hinton
+    et al. (2015); of several teachers at once, as they propose for ensembles.
     """
     pieces = [piece.removeprefix("##") for piece in tokenizer.stock.convert_ids_to_tokens(list(range(len(tokenizer))))]
     for index in tokenizer.stock.all_special_ids:
@@ -227,16 +227,19 @@ def teach(config: Pretrain, windows: Windows, tokenizer: Tokenizer, predictor: P
         numbers += random.permutation(rest[role])[:quota].tolist()
     if not numbers:
         raise InputError(f"keep: {config.keep!r} is found in no window of {split}")
-    labels = [predictor.probabilities([text(n) for n in numbers[k : k + 4096]]).astype(np.float16) for k in range(0, len(numbers), 4096)]
-    every = np.concatenate(labels)
-    for label_set in predictor.taxonomy.sets:
+    parts = [[text(number) for number in numbers[start : start + 4096]] for start in range(0, len(numbers), 4096)]
+    every = np.zeros((len(numbers), len(taxonomy.names)))
+    for run in map(Path, config.teacher):
+        predictor = load_predictor(run, backend=choose_backend(run, parts[0]))
+        every += np.concatenate([predictor.probabilities(part) for part in parts]) / len(config.teacher)
+    for label_set in taxonomy.sets:
         if label_set.ids == list(ROLES):
             for row, role in enumerate(_majority(windows.roles[n * step : (n + 1) * step]) for n in numbers):
                 if role != IGNORE:
-                    every[row, predictor.taxonomy.columns[label_set.name]] = np.arange(len(ROLES)) == role
-    np.save(folder / f"{split}.labels.npy", every)
+                    every[row, taxonomy.columns[label_set.name]] = np.arange(len(ROLES)) == role
+    np.save(folder / f"{split}.labels.npy", every.astype(np.float16))
     np.save(folder / f"{split}.windows.npy", np.array(numbers))
-    log.info("%s: %d of %d windows labelled by %s", split, len(numbers), windows.count, config.teacher)
+    log.info("%s: %d of %d windows labelled by %s", split, len(numbers), windows.count, " and ".join(config.teacher))
 
 
 def piece_weights(windows: Windows, vocabulary: int, special: torch.Tensor) -> torch.Tensor:
@@ -379,11 +382,14 @@ def pretrain(config: Pretrain) -> Path:
     weights = piece_weights(train, len(tokenizer), _special(tokenizer))
     taxonomy = None
     if config.teacher:
-        taxonomy = load_taxonomy(Path(config.teacher) / "taxonomy")
+        taxonomy = load_taxonomy(Path(config.teacher[0]) / "taxonomy")
+        for run_of_teacher in config.teacher[1:]:
+            if load_taxonomy(Path(run_of_teacher) / "taxonomy").names != taxonomy.names:
+                raise InputError(f"teacher: {run_of_teacher} has other labels than {config.teacher[0]}; teachers share one taxonomy")
         for split, windows in (("train", train), ("validation", validation)):
             if windows is not None:
                 if rank == 0 and not (run / "tokens" / f"{split}.windows.npy").exists():
-                    teach(config, windows, tokenizer, load_predictor(Path(config.teacher)), run / "tokens", split)
+                    teach(config, windows, tokenizer, taxonomy, run / "tokens", split)
                 _wait()
                 windows.taught(run / "tokens", split)
     continues = torch.tensor(tokenizer.continues())

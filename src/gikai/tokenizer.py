@@ -25,7 +25,7 @@ PROCESSES_PAY = 16_384
 """Texts after which worker processes are started: starting them costs about as much as these do in one process."""
 
 CHUNK = 256
-"""Texts a worker process is given at a time."""
+"""Texts a worker process is given at a time, where there are many."""
 
 # Characters that MeCab's joined output could not give back as its list of words does.
 _UNSAFE = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f]")
@@ -105,7 +105,8 @@ class Tokenizer:
             # Not forked: threads of the scoring side may hold locks that a forked child would wait for in vain.
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._workers, context, _start_worker, (self.folder, self._settings))
-        chunks = [list(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK)]
+        size = max(1, min(CHUNK, len(texts) // (4 * self._workers)))
+        chunks = [list(texts[start : start + size]) for start in range(0, len(texts), size)]
         return list(itertools.chain.from_iterable(self._pool.map(_work, chunks)))
 
     def close(self) -> None:
