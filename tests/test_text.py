@@ -20,6 +20,12 @@ def test_normalised_text_has_single_spaces_and_no_controls(text: str) -> None:
     assert not any(character in normal for character in "\t\n\r\x00\u200b\ufeff")
 
 
+@given(st.text(st.characters(codec="utf-8")) | st.text("あ県DX 1、。"))
+def test_text_that_is_in_this_form_already_comes_back_as_it_would_have(text: str) -> None:
+    normal = normalise(text)
+    assert normalise(normal) == normalise(f"\u3000{normal}\u200b\n") == normal
+
+
 def test_widths() -> None:
     assert normalise("ＤＸ\u3000推進（第２回）\r\nｶｰﾄﾞ") == "DX 推進(第2回) カード"
 

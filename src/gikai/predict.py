@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,19 @@ def read_here(inputs: Sequence[Input], start: int) -> Iterator[tuple[int, Part]]
 
 
 def finish_here(job: Job) -> Finisher:
-    """Return what finishes shards one after the other in this process; the model is loaded at once."""
+    """Return what finishes shards one after the other in this process; the model is loaded at once.
+
+    The next shard is read while one is scored.
+    """
     worker = Worker(job)
 
     def finish(shards: Iterator[Shard]) -> Iterator[Shard]:
-        for shard in shards:
-            worker.finish(shard.number, shard.rows)
-            yield shard
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(next, shards, None)
+            while (shard := coming.result()) is not None:
+                coming = ahead.submit(next, shards, None)
+                worker.finish(shard.number, shard.rows)
+                yield shard
 
     return finish
 

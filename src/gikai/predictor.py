@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 TOKENS = 8192
 
-FEW = 32
+FEW = 64
 """Texts that a thread of the ONNX backend takes at a time; less and less towards the end, so that all threads end together."""
 
 AGREEMENT = 0.995

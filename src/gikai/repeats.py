@@ -57,7 +57,8 @@ class Seen:
     """
 
     def __init__(self, digests: Iterable[bytes] = ()) -> None:
-        self._base = sqlite3.connect("", isolation_level=None)
+        # One thread uses it at a time: that which resumes the job, then that which reads on.
+        self._base = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._base.execute("PRAGMA cache_size = -32000")
         self._base.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID")
         self._base.execute("BEGIN")

@@ -20,6 +20,9 @@ def normalise(text: str) -> str:
     Full-width digits and brackets become half-width, half-width katakana full-width. Idempotent. Offsets that gikai
     writes refer to text in this form.
     """
+    # Most of what is read is in this form already: printable text holds nothing invisible, and of white space only the plain space.
+    if text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " " and unicodedata.is_normalized("NFKC", text):
+        return text
     composed = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
     return _SPACES.sub(" ", _INVISIBLE.sub("", composed)).strip()
 
