@@ -141,6 +141,28 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(corpus: Path, tiny: 
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.slow
+def test_two_processes_share_every_batch(corpus: Path, tiny: Path, tmp_path: Path) -> None:
+    """Under `torchrun`, on CPUs: what a step learns from is the same, so that training ends near where one process does."""
+    changes: dict[str, object] = {"steps": 60, "save_every": 60, "dropout": 0.0, "precision": "float32"}
+    alone = pretrain(settings(tmp_path / "alone", corpus, tiny, **changes))
+    values = vars(settings(tmp_path / "two", corpus, tiny, **changes))
+    arguments = [f"{key}={value}" for key, value in values.items() if value is not None and key != "corpus"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = [*torchrun, str(ROOT / "scripts/pretrain.py"), f"corpus={corpus}", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=200, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert result.returncode == 0, result.stderr
+    records = [json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in (alone.parent, tmp_path / "two")]
+    assert [record["processes"] for record in records] == [1, 2]
+    assert records[0]["tokens"] == records[1]["tokens"]
+    first, last = (
+        json.loads(line)["mlm_loss"]
+        for line in np.array((tmp_path / "two/validation.jsonl").read_text(encoding="utf-8").splitlines())[[0, -1]]
+    )
+    assert last < first
+    assert abs(records[0]["validation"]["mlm_loss"] - records[1]["validation"]["mlm_loss"]) < 0.1 * first
+
+
 def test_other_settings_in_an_unfinished_run_are_refused(corpus: Path, tiny: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()

@@ -269,6 +269,8 @@ class Objectives(nn.Module):
     def __init__(self, bert: BertForPreTraining, weights: torch.Tensor, taxonomy: Taxonomy | None = None) -> None:
         super().__init__()
         self.bert = bert
+        # The head of next-sentence prediction stays as it is; `torchrun` would wait for its gradient.
+        bert.cls.seq_relationship.requires_grad_(False)
         width = bert.config.hidden_size
         self.bag = nn.Linear(width, width)
         self.role = nn.Linear(width, len(ROLES))
@@ -286,18 +288,19 @@ class Objectives(nn.Module):
         # Only the hidden pieces are scored: at 20 percent this saves most of the vocabulary's matrix product.
         logits = self.bert.cls.predictions(encoded.last_hidden_state[chosen])
         wanted = targets[chosen]
-        mlm = nn.functional.cross_entropy(logits.float(), wanted)
+        mlm = nn.functional.cross_entropy(logits.float(), wanted, reduction="sum") / max(1, len(wanted))
         pooled = encoded.pooler_output
         bag_logits = self.bert.cls.predictions.decoder(self.bag(pooled)).float()
         bag = torch.zeros_like(bag_logits).scatter_(1, ids, self.weights[ids])
         total = bag.sum(dim=1)
-        bag_loss = -(bag * bag_logits.log_softmax(dim=1)).sum(dim=1)[total > 0] / total[total > 0]
+        weighed = total > 0
+        bag_loss = -(bag * bag_logits.log_softmax(dim=1)).sum(dim=1)[weighed] / total[weighed]
         role_logits = self.role(pooled).float()
         known = (roles != IGNORE).sum()
         role = nn.functional.cross_entropy(role_logits, roles, ignore_index=IGNORE, reduction="sum") / known.clamp(min=1)
         return {
             "mlm": mlm,
-            "bag": bag_loss.mean(),
+            "bag": bag_loss.sum() / weighed.sum().clamp(min=1),
             "role": role,
             "label": self._label_loss(pooled, labels),
             "mlm_right": (logits.argmax(dim=1) == wanted).sum(),
