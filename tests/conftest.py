@@ -107,6 +107,14 @@ def gikai(script: str, *arguments: str, cwd: Path = ROOT) -> subprocess.Complete
     )
 
 
+def torchrun(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in two processes of `torchrun`, a thread each."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(ROOT / f"scripts/{script}.py")]
+    return subprocess.run(
+        [*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=280, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+
+
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory, tiny: Path, labelled: Path) -> Path:
     """A finished run of the tiny model."""

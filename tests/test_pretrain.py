@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, BertForMaskedLM, Trainer, TrainingArguments
 
-from conftest import ROOT, gikai
+from conftest import ROOT, gikai, torchrun
 from gikai import InputError
 from gikai.baseline import fit_baseline
 from gikai.config import Baseline, Pretrain
@@ -148,9 +148,7 @@ def test_two_processes_share_every_batch(corpus: Path, tiny: Path, tmp_path: Pat
     alone = pretrain(settings(tmp_path / "alone", corpus, tiny, **changes))
     values = vars(settings(tmp_path / "two", corpus, tiny, **changes))
     arguments = [f"{key}={value}" for key, value in values.items() if value is not None and key != "corpus"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command = [*torchrun, str(ROOT / "scripts/pretrain.py"), f"corpus={corpus}", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=200, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    result = torchrun("pretrain", f"corpus={corpus}", *arguments)
     assert result.returncode == 0, result.stderr
     records = [json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in (alone.parent, tmp_path / "two")]
     assert [record["processes"] for record in records] == [1, 2]

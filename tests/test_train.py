@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import gikai, labelled_rows, write_rows
+from conftest import gikai, labelled_rows, torchrun, write_rows
 from gikai import InputError
 from gikai.config import Evaluate, ModelConfig, TaskConfig, Train, TrainConfig
 from gikai.dataset import load_labelled
@@ -104,6 +104,21 @@ def test_stopped_and_started_again_it_ends_the_same(
         finetune(settings(tmp_path / "broken", tiny, labelled, root, epochs=4))
     resumed = finetune(settings(tmp_path / "broken", tiny, labelled, root, epochs=3))
     assert metrics_of(resumed / "dev") == metrics_of(whole / "dev")
+
+
+@pytest.mark.slow
+def test_two_processes_make_one_run(tiny: Path, labelled: Path, tmp_path: Path) -> None:
+    """`torchrun` on CPUs: one run folder, written once, that learned."""
+    run = tmp_path / "two"
+    files = f"train={labelled / 'train.jsonl'}", f"dev={labelled / 'dev.jsonl'}"
+    model = f"model.path={tiny}", "model.max_length=64", "model.lr=2e-3", "model.head_lr=1e-2", "model.epochs=20"
+    result = torchrun(
+        "train", f"run={run}", *files, *model, "train.batch_size=4", "train.dropout=0", "train.multi_weight=4", "train.patience=20"
+    )
+    assert result.returncode == 0, result.stderr
+    assert not (run / "checkpoints").exists()
+    assert json.loads((run / "run.json").read_text(encoding="utf-8"))["best_dev"] > 0.4  # after one epoch: below 0.2
+    assert evaluate(Evaluate(run=str(run), data=str(labelled / "holdout.jsonl"), output=str(tmp_path / "held")))
 
 
 def test_a_finished_run_is_refused(run: Path, tiny: Path, labelled: Path, root: Path) -> None:
