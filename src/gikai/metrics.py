@@ -21,7 +21,7 @@ SHRINK = 100.0
 """Positives at which a label's own threshold and the common one weigh the same."""
 
 TOLERANCE = 0.01
-"""Macro-F1 that the common threshold may lie below the best on dev: so much is noise in a dev set of some hundred passages."""
+"""Share of the best micro-F1 on dev that the common threshold may lose: so much is noise in some hundred passages."""
 
 
 def score(
@@ -221,9 +221,9 @@ def cluster_names(passages: Sequence[Passage]) -> tuple[list[str], str]:
 def fit_thresholds(label_set: LabelSet, gold: Sequence[Gold], probabilities: np.ndarray) -> list[float]:
     """Return one threshold a label, fitted on dev: the one of best F1, drawn towards the common one when positives are few.
 
-    The common threshold is the one of best macro-F1, within TOLERANCE. Of equally good ones the lowest is taken: passages
-    that nobody wrote or chose for annotation are less clear than dev's and score lower. Thresholds are averaged as logits, weighted by
-    positives / SHRINK. For a single-label set there is nothing to fit: 0.5 everywhere, and unused.
+    The common threshold is the one of best micro-F1, within TOLERANCE. Of equally good ones the lowest is taken: passages
+    that nobody wrote or chose for annotation are less clear than dev's and score lower. Thresholds are averaged as logits,
+    weighted by positives / SHRINK. For a single-label set there is nothing to fit: 0.5 everywhere, and unused.
     """
     _, truth, scores = label_set.known(gold, probabilities)
     if label_set.kind == "single" or not truth.any():
@@ -232,12 +232,13 @@ def fit_thresholds(label_set: LabelSet, gold: Sequence[Gold], probabilities: np.
     grid = np.linspace(-5, 3, 161)
     logits = np.log(scores / (1 - scores))
     f1 = np.array([_f1(truth, logits >= cut, np.ones((1, len(truth))))[0] for cut in grid])
+    micro = np.array([_f1(truth.reshape(-1, 1), (logits >= cut).reshape(-1, 1), np.ones((1, truth.size)))[0, 0] for cut in grid])
     positives = truth.sum(axis=0)
-    common = _lowest_of_best(f1[:, positives > 0].mean(axis=1), grid, TOLERANCE)
-    own = np.array([_lowest_of_best(f1[:, k], grid) if positives[k] else common for k in range(truth.shape[1])])
+    common = _lowest(micro >= (1 - TOLERANCE) * micro.max(), grid)
+    own = np.array([_lowest(f1[:, k] >= f1[:, k].max() - 1e-12, grid) if positives[k] else common for k in range(truth.shape[1])])
     weight = positives / (positives + SHRINK)
     return [float(cut) for cut in 1 / (1 + np.exp(-(weight * own + (1 - weight) * common)))]
 
 
-def _lowest_of_best(values: np.ndarray, grid: np.ndarray, tolerance: float = 1e-12) -> float:
-    return float(grid[np.flatnonzero(values >= values.max() - tolerance)[0]])
+def _lowest(good: np.ndarray, grid: np.ndarray) -> float:
+    return float(grid[np.flatnonzero(good)[0]])
