@@ -85,7 +85,9 @@ def test_killed_at_50_random_moments(run: Path, source: Path, tmp_path: Path) ->
 def test_stopped_in_order(stop: signal.Signals, code: int, run: Path, source: Path, whole: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     command = [sys.executable, str(ROOT / "scripts/predict.py"), *arguments(run, source, output)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # A shell that starts the tests in the background has its children ignore Ctrl-C.
+    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
         deadline = time.monotonic() + 200
         while not (output / "journal/00001.json").exists() and time.monotonic() < deadline:
             time.sleep(0.002)
